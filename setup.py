@@ -1,0 +1,59 @@
+"""Compiles the hot modules with mypyc; everything else about the package is in pyproject.toml.
+
+The modules are ordinary Python and run as they are where no C compiler works or where TCPSCOPE_COMPILE=0 is set:
+slower, with the same results.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+HOT = ("tcpscope/capture", "tcpscope/wire", "tcpscope/state")
+
+# Modules of the hot layers that stay plain Python, each with its reason.
+PLAIN = {
+    "tcpscope/capture/source.py": "waits for files and pipes, and needs optional packages",
+}
+
+DESCRIBING = {"egg_info", "dist_info", "sdist"}  # commands that need no extension module
+
+
+def hot_modules() -> list[str]:
+    """The source files to compile, relative to this file, in a stable order."""
+    paths = [path for layer in HOT for path in sorted(Path(layer).rglob("*.py")) if path.name != "__init__.py"]
+    return [path.as_posix() for path in [*paths, Path("tcpscope/pipeline.py")] if path.as_posix() not in PLAIN]
+
+
+def extensions() -> list[Extension]:
+    """The extension modules to build: none where they are not wanted."""
+    if os.environ.get("TCPSCOPE_COMPILE") == "0" or DESCRIBING & set(sys.argv):
+        return []
+    from mypyc.build import mypycify  # noqa: PLC0415 - a build requirement, absent where nothing is compiled
+
+    # The project's own mypy run is the strict one; here the modules need only their types, and no third-party stubs.
+    flags = ["--config-file=", "--follow-imports=silent", "--ignore-missing-imports"]
+    modules = mypycify([*flags, *hot_modules()], opt_level="3", debug_level="0", group_name="tcpscope")
+    for module in modules:
+        module.optional = True
+    return modules
+
+
+class build_ext_all_or_none(build_ext):  # noqa: N801 - distutils names commands so
+    """Leaves no half of the extensions behind: they call each other and do not work without the rest."""
+
+    def build_extensions(self) -> None:
+        """Build as usual, then remove what was built if anything is missing."""
+        super().build_extensions()
+        built = [Path(self.get_ext_fullpath(extension.name)) for extension in self.extensions]
+        if not all(path.exists() for path in built):
+            for path in built:
+                path.unlink(missing_ok=True)
+            self.warn("the C extensions could not be built: tcpscope will run uncompiled")
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": build_ext_all_or_none})

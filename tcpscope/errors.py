@@ -1,0 +1,33 @@
+"""The exception tree. Each class carries its exit status; a message names the layer and, where there is one, the byte offset.
+
+Damage inside a capture is data, not an exception (see :mod:`tcpscope.capture`): these are raised only where nothing
+at all can be reported, or where the caller asked for something impossible.
+"""
+
+from __future__ import annotations
+
+
+class TcpscopeError(Exception):
+    """Base of every error that tcpscope raises on purpose. ``exit_status`` is what the command line ends with."""
+
+    exit_status = 2
+
+
+class SourceError(TcpscopeError):
+    """The input could not be opened or read: missing, a directory, no permission, an I/O error."""
+
+
+class FormatError(TcpscopeError):
+    """The input is no capture that tcpscope knows. ``offset`` is the byte at which that became clear."""
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+class OptionError(TcpscopeError):
+    """An option has a value that makes no sense, such as an unknown rule in ``--select``."""
+
+
+class OutputError(TcpscopeError):
+    """The report could not be written."""

@@ -1,0 +1,29 @@
+"""What a caller may choose, in one frozen record. Units are in the names; defaults are the contract's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of an analysis.
+
+    ``msl_seconds``: maximum segment lifetime; TIME-WAIT lasts twice as long. 30 gives Linux' 60 s, RFC 9293 says 120.
+    ``verify_checksums``: segments whose checksum is wrong are counted and otherwise ignored, as Zeek does.
+    ``select``/``ignore``: prefixes of rule codes or rule names; an empty ``select`` means all.
+    ``max_connections``: live connections kept; beyond it the longest idle one is judged early and the report says so. 0: no limit.
+    """
+
+    msl_seconds: float = 30.0
+    verify_checksums: bool = False
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    max_connections: int = 0
+
+    @property
+    def msl_ns(self) -> int:
+        """``msl_seconds`` in nanoseconds."""
+        return round(self.msl_seconds * SECOND_NS)

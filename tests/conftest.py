@@ -1,0 +1,29 @@
+"""What holds for every test: which build is tested, and how hypothesis behaves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import tcpscope
+from tcpscope.version import compiled, version_line
+
+# No test asserts a time, and a run that found nothing finds nothing again.
+settings.register_profile("tcpscope", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tcpscope")
+
+
+def pytest_report_header() -> str:
+    """Say what is tested."""
+    return f"{version_line()} from {Path(str(tcpscope.__file__)).parent}"
+
+
+def pytest_sessionstart() -> None:
+    """Stop if TCPSCOPE_EXPECT (``compiled`` or ``uncompiled``) names another build than the one that was imported."""
+    expected = os.environ.get("TCPSCOPE_EXPECT")
+    found = "compiled" if compiled() else "uncompiled"
+    if expected and expected != found:
+        pytest.exit(f"TCPSCOPE_EXPECT={expected}, but what is imported is {pytest_report_header()}", returncode=3)
