@@ -1,0 +1,70 @@
+"""JA3, JA3S and JA4 of TLS hellos over TCP. Both methods are free to use (BSD 3-Clause); the other JA4+ methods are not.
+
+Made when a report asks for them: hashing has no place on the way of a packet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from tcpscope.wire.tls import is_grease
+from tcpscope.wire.tls_hello import EXT_ALPN, EXT_SERVER_NAME, ClientHello, ServerHello, alpn_first, u16_list
+
+_JA4_VERSIONS = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2"}
+_NOTHING = "000000000000"
+
+
+def _known(packed: bytes) -> list[int]:
+    return [value for value in u16_list(packed) if not is_grease(value)]
+
+
+def ja3_text(hello: ClientHello) -> str:
+    """The string under the JA3 hash: version, suites, extensions, groups and point formats, without GREASE."""
+    fields = (_known(hello.ciphers), _known(hello.extensions), _known(hello.groups), list(hello.points))
+    return ",".join([str(hello.version), *("-".join(map(str, field)) for field in fields)])
+
+
+def ja3(hello: ClientHello) -> str:
+    """JA3 of a ClientHello, 32 hex digits."""
+    return hashlib.md5(ja3_text(hello).encode(), usedforsecurity=False).hexdigest()
+
+
+def ja3s_text(hello: ServerHello) -> str:
+    """The string under the JA3S hash: version, suite, extensions."""
+    return f"{hello.version},{hello.cipher},{'-'.join(map(str, u16_list(hello.extensions)))}"
+
+
+def ja3s(hello: ServerHello) -> str:
+    """JA3S of a ServerHello, 32 hex digits."""
+    return hashlib.md5(ja3s_text(hello).encode(), usedforsecurity=False).hexdigest()
+
+
+def _hash12(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12] if text else _NOTHING
+
+
+def _alpn(hello: ClientHello) -> str:
+    name = alpn_first(hello.alpn)
+    if not name:
+        return "00"
+    ends = bytes((name[0], name[-1]))
+    if ends.isalnum():
+        return ends.decode("ascii")
+    digits = name.hex()
+    return digits[0] + digits[-1]
+
+
+def ja4(hello: ClientHello) -> str | None:
+    """JA4 of the first ClientHello of a connection; None for one in SSL 2.0 format, for which JA4 is not defined."""
+    if hello.ssl2:
+        return None
+    ciphers = _known(hello.ciphers)
+    extensions = _known(hello.extensions)
+    versions = _known(hello.versions)
+    version = _JA4_VERSIONS.get(max(versions) if versions else hello.version, "00")
+    name = "d" if hello.has(EXT_SERVER_NAME) else "i"
+    head = f"t{version}{name}{min(len(ciphers), 99):02}{min(len(extensions), 99):02}{_alpn(hello)}"
+    suites = _hash12(",".join(sorted(f"{value:04x}" for value in ciphers)))
+    kinds = ",".join(sorted(f"{kind:04x}" for kind in extensions if kind not in (EXT_SERVER_NAME, EXT_ALPN)))
+    schemes = ",".join(f"{value:04x}" for value in _known(hello.signatures))
+    return f"{head}_{suites}_{_hash12(f'{kinds}_{schemes}' if kinds and schemes else kinds)}"

@@ -1,0 +1,211 @@
+"""The TCP header and its options (RFC 9293 sections 3.1 and 3.2)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from tcpscope.wire.segment import ABSENT, CHECKSUM_BAD, CHECKSUM_GOOD, CHECKSUM_UNKNOWN, Segment
+from tcpscope.wire.skips import BAD_TCP_HEADER, CUT_TCP_HEADER, DECODED
+
+TCP: Final = 6
+
+# Option kinds.
+END: Final = 0
+NOP: Final = 1
+MSS: Final = 2  # RFC 9293
+WINDOW_SCALE: Final = 3  # RFC 7323
+SACK_PERMITTED: Final = 4  # RFC 2018
+SACK: Final = 5  # RFC 2018
+TIMESTAMPS: Final = 8  # RFC 7323
+MPTCP: Final = 30  # RFC 8684
+FAST_OPEN: Final = 34  # RFC 7413
+EXPERIMENT: Final = 254  # RFC 6994
+FAST_OPEN_EXPERIMENT: Final = 0xF989  # its experiment identifier (RFC 6994), used before kind 34 was assigned
+
+PLAIN_TIMESTAMPS: Final = 0x0101080A
+"""What nearly every segment with options begins them with: two NOPs and a timestamps option (RFC 7323 appendix A)."""
+
+
+def decode_tcp(segment: Segment, data: bytes, o: i64, end: i64, stop: i64) -> i64:
+    """Fill ``segment`` from the TCP header at ``o``; returns 0 or a skip code.
+
+    ``end`` is where the captured bytes end, ``stop`` where the segment ends by its IP header (never before ``end``).
+    """
+    if o + 20 > end:
+        return CUT_TCP_HEADER if o + 20 <= stop else BAD_TCP_HEADER
+    s0: i64 = data[o]
+    s1: i64 = data[o + 1]
+    d0: i64 = data[o + 2]
+    d1: i64 = data[o + 3]
+    segment.src_port = s0 << 8 | s1
+    segment.dst_port = d0 << 8 | d1
+    q0: i64 = data[o + 4]
+    q1: i64 = data[o + 5]
+    q2: i64 = data[o + 6]
+    q3: i64 = data[o + 7]
+    segment.seq = q0 << 24 | q1 << 16 | q2 << 8 | q3
+    a0: i64 = data[o + 8]
+    a1: i64 = data[o + 9]
+    a2: i64 = data[o + 10]
+    a3: i64 = data[o + 11]
+    segment.ack = a0 << 24 | a1 << 16 | a2 << 8 | a3
+    offset: i64 = data[o + 12]
+    flags: i64 = data[o + 13]
+    segment.flags = flags
+    w0: i64 = data[o + 14]
+    w1: i64 = data[o + 15]
+    segment.window = w0 << 8 | w1
+    u0: i64 = data[o + 18]
+    u1: i64 = data[o + 19]
+    segment.urgent = u0 << 8 | u1
+    header: i64 = offset >> 4 << 2
+    payload: i64 = o + header
+    if header < 20 or payload > stop:
+        return BAD_TCP_HEADER
+    segment.header_length = header
+    segment.length = stop - payload
+    segment.data = data
+    segment.payload = payload
+    segment.captured = end - payload
+    segment.header_cut = 0
+    segment.checksum = CHECKSUM_UNKNOWN
+    if payload > end:
+        segment.captured = 0
+        segment.header_cut = 1
+    decode_options(segment, data, o + 20, payload, end)
+    return DECODED
+
+
+def decode_options(segment: Segment, data: bytes, o: i64, stop: i64, end: i64) -> None:
+    """Set the option fields of ``segment`` from ``data[o:stop]``, of which nothing behind ``end`` was captured.
+
+    An option of a known kind with a length it cannot have is passed over, as receivers do; a length that leads nowhere
+    ends the options.
+    """
+    segment.mss = ABSENT
+    segment.window_scale = ABSENT
+    segment.sack_permitted = ABSENT
+    segment.ts_val = ABSENT
+    segment.ts_ecr = ABSENT
+    segment.fast_open = ABSENT
+    segment.mptcp = 0
+    segment.bad_options = 0
+    segment.sack_count = 0
+    if o == stop:
+        return
+    if o + 12 == stop and stop <= end and u32(data, o) == PLAIN_TIMESTAMPS:
+        segment.ts_val = u32(data, o + 4)
+        segment.ts_ecr = u32(data, o + 8)
+        return
+    limit: i64 = min(stop, end)
+    while o < limit:
+        kind: i64 = data[o]
+        if kind == END:
+            return
+        if kind == NOP:
+            o += 1
+            continue
+        if o + 2 > limit:
+            if limit == stop:
+                segment.bad_options = 1
+            return
+        size: i64 = data[o + 1]
+        if size < 2 or o + size > stop:
+            segment.bad_options = 1
+            return
+        if o + size > limit:  # cut by the snap length
+            return
+        if not decode_option(segment, data, o, kind, size):
+            segment.bad_options = 1
+        o += size
+
+
+def decode_option(segment: Segment, data: bytes, o: i64, kind: i64, size: i64) -> bool:
+    """Take in one option of ``size`` octets at ``o``; False if its kind cannot have that size."""
+    if kind == TIMESTAMPS:
+        if size != 10:
+            return False
+        segment.ts_val = u32(data, o + 2)
+        segment.ts_ecr = u32(data, o + 6)
+    elif kind == SACK:
+        if size < 10 or (size - 2) & 7:
+            return False
+        decode_sack(segment, data, o + 2, (size - 2) >> 3)
+    elif kind == MSS:
+        if size != 4:
+            return False
+        segment.mss = u16(data, o + 2)
+    elif kind == WINDOW_SCALE:
+        if size != 3:
+            return False
+        segment.window_scale = data[o + 2]
+    elif kind == SACK_PERMITTED:
+        if size != 2:
+            return False
+        segment.sack_permitted = 1
+    elif kind == MPTCP:
+        if size < 3:
+            return False
+        subtype: i64 = data[o + 2]
+        one: i64 = 1
+        segment.mptcp |= one << (subtype >> 4)
+    elif kind == FAST_OPEN:
+        return decode_fast_open(segment, size - 2)
+    elif kind == EXPERIMENT and size >= 4 and u16(data, o + 2) == FAST_OPEN_EXPERIMENT:
+        return decode_fast_open(segment, size - 4)
+    return True
+
+
+def decode_fast_open(segment: Segment, cookie: i64) -> bool:
+    """A cookie is absent (a request for one) or an even number of 4 to 16 octets (RFC 7413 section 4.1.1)."""
+    if cookie != 0 and (cookie < 4 or cookie > 16 or cookie & 1):
+        return False
+    segment.fast_open = cookie
+    return True
+
+
+def decode_sack(segment: Segment, data: bytes, o: i64, count: i64) -> None:
+    """The left and right edges of up to four blocks (RFC 2018 section 3); the header has no room for more."""
+    segment.sack_count = min(count, 4)
+    segment.sack_left0 = u32(data, o)
+    segment.sack_right0 = u32(data, o + 4)
+    if count > 1:
+        segment.sack_left1 = u32(data, o + 8)
+        segment.sack_right1 = u32(data, o + 12)
+    if count > 2:
+        segment.sack_left2 = u32(data, o + 16)
+        segment.sack_right2 = u32(data, o + 20)
+    if count > 3:
+        segment.sack_left3 = u32(data, o + 24)
+        segment.sack_right3 = u32(data, o + 28)
+
+
+def verify_checksum(addresses: bytes, content: bytes) -> i64:
+    """Judge the checksum of a whole segment (RFC 9293 section 3.1; RFC 8200 section 8.1), both given as on the wire.
+
+    Both pseudo headers add up to the addresses, the protocol and the length. A one's complement sum of 16-bit words is
+    zero exactly when the number they spell is a multiple of 65535, which spares the loop.
+    """
+    total: int = int.from_bytes(content, "big")
+    if len(content) & 1:
+        total <<= 8
+    total += int.from_bytes(addresses, "big") + TCP + len(content)
+    return CHECKSUM_GOOD if total % 0xFFFF == 0 else CHECKSUM_BAD
+
+
+def u16(data: bytes, o: i64) -> i64:
+    """Two octets, big-endian."""
+    b0: i64 = data[o]
+    b1: i64 = data[o + 1]
+    return b0 << 8 | b1
+
+
+def u32(data: bytes, o: i64) -> i64:
+    """Four octets, big-endian."""
+    b0: i64 = data[o]
+    b1: i64 = data[o + 1]
+    b2: i64 = data[o + 2]
+    b3: i64 = data[o + 3]
+    return b0 << 24 | b1 << 16 | b2 << 8 | b3
