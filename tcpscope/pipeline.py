@@ -1,0 +1,162 @@
+"""The loop: bytes in, finished connections out. Knows no file, no rule and no format (sans I/O)."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+from mypy_extensions import i64
+
+from tcpscope.capture.frame import Frame
+from tcpscope.capture.reader import CaptureReader
+from tcpscope.state.connection import Connection
+from tcpscope.state.flows import FlowTable
+from tcpscope.state.listeners import Listener
+from tcpscope.wire.decoder import Decoder
+from tcpscope.wire.segment import CHECKSUM_BAD, Segment
+from tcpscope.wire.skips import SKIP_NAMES
+
+
+class CaptureFacts:
+    """What there is to say about a capture as a whole. Times are ns since 1970 UTC, -1 without a frame."""
+
+    def __init__(self) -> None:
+        self.format: str = ""
+        self.frames: i64 = 0
+        self.segments: i64 = 0
+        self.skipped: dict[str, int] = {}
+        self.first_time: i64 = -1
+        self.last_time: i64 = -1
+        self.complete: bool = True
+        self.damage: str = ""
+        self.damage_offset: i64 = -1
+        self.truncated_frames: i64 = 0
+        self.dropped: i64 = -1
+        self.untimed: i64 = 0
+        self.clock_back_count: i64 = 0
+        self.clock_back_max_ns: i64 = 0
+        self.clock_back_frame: i64 = 0
+        self.bad_checksums: i64 = 0
+        self.first_bad_checksum: i64 = 0
+        self.cut_headers: i64 = 0
+        self.unseen_bytes: i64 = 0
+        self.one_sided_connections: i64 = 0
+        self.connections: i64 = 0
+        self.evicted: i64 = 0
+        self.listeners: list[Listener] = []
+        self.interfaces: i64 = 0
+
+
+class Pipeline:
+    """Feed bytes, get connections. ``sink`` is called with each connection when it is over, not in order of numbers."""
+
+    def __init__(
+        self, sink: Callable[[Connection], None], msl_ns: i64, verify_checksums: bool, max_connections: i64
+    ) -> None:
+        self.sink = sink
+        self.facts: CaptureFacts = CaptureFacts()
+        self.reader: CaptureReader = CaptureReader()
+        self.decoder: Decoder = Decoder(verify_checksums)
+        self.flows: FlowTable = FlowTable(self._over, msl_ns, max_connections)
+        self.frame: Frame = Frame()
+        self.seg: Segment = Segment()
+        self.skips: list[int] = [0] * len(SKIP_NAMES)
+        self.latest: i64 = -1
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the capture, in chunks of any size."""
+        self.reader.feed(data)
+        self._drain()
+
+    def finish(self) -> CaptureFacts:
+        """No more bytes: judge what is left and return the capture's own facts."""
+        self.reader.finish()
+        self._drain()
+        self.flows.finish()
+        return self._summary()
+
+    def next_segment(self) -> bool:
+        """Advance to the next TCP segment and apply it; False when more bytes are needed. For callers that look at each."""
+        while self.reader.advance(self.frame):
+            if self._one():
+                return True
+        return False
+
+    def _drain(self) -> None:
+        while self.reader.advance(self.frame):
+            self._one()
+
+    def _one(self) -> bool:
+        """Decode and apply the current frame. True if it was a segment that counts."""
+        frame: Frame = self.frame
+        facts: CaptureFacts = self.facts
+        time: i64 = frame.time_ns
+        if facts.first_time < 0:
+            facts.first_time = time
+            self.latest = time
+        if time < self.latest:
+            facts.clock_back_count += 1
+            step: i64 = self.latest - time
+            if step > facts.clock_back_max_ns:
+                facts.clock_back_max_ns = step
+                facts.clock_back_frame = frame.number
+        else:
+            self.latest = time
+        code: i64 = self.decoder.decode(frame, self.seg)
+        if code != 0:
+            self.skips[code] += 1
+            return False
+        facts.segments += 1
+        if self.seg.checksum == CHECKSUM_BAD:
+            facts.bad_checksums += 1
+            if facts.first_bad_checksum == 0:
+                facts.first_bad_checksum = frame.number
+            return False
+        if self.seg.header_cut != 0:
+            facts.cut_headers += 1
+        self.flows.segment(self.seg)
+        return True
+
+    def _over(self, conn: Connection) -> None:
+        """One connection is over."""
+        facts: CaptureFacts = self.facts
+        facts.connections += 1
+        facts.unseen_bytes += conn.client.opened().unseen_bytes + conn.server.opened().unseen_bytes
+        if conn.one_sided:
+            facts.one_sided_connections += 1
+        self.sink(conn)
+
+    def _summary(self) -> CaptureFacts:
+        facts: CaptureFacts = self.facts
+        reader: CaptureReader = self.reader
+        facts.format = reader.format
+        facts.frames = reader.frames
+        facts.last_time = self.latest
+        facts.damage = reader.damage
+        facts.damage_offset = reader.damage_offset
+        facts.complete = reader.damage == ""
+        facts.truncated_frames = reader.truncated_frames
+        facts.untimed = reader.untimed
+        facts.dropped = reader.dropped
+        facts.evicted = self.flows.evicted
+        facts.listeners = list(self.flows.listeners.by_key.values())
+        for code, count in enumerate(self.skips):
+            if count > 0:
+                facts.skipped[SKIP_NAMES[code]] = count
+        return facts
+
+
+class CollectorPause:
+    """Context manager: no garbage collection in the loop. The objects form no cycles, and with a million flows it dominates."""
+
+    def __init__(self) -> None:
+        self.was_enabled: bool = False
+
+    def __enter__(self) -> CollectorPause:
+        self.was_enabled = gc.isenabled()
+        gc.disable()
+        return self
+
+    def __exit__(self, kind: object, value: object, trace: object) -> None:
+        if self.was_enabled:
+            gc.enable()

@@ -1,0 +1,120 @@
+"""One connection: two endpoints and the facts of its life. What a segment does to it stands in machine, control and transfer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from tcpscope.state.endpoint import Endpoint, Transfer
+from tcpscope.state.facts import CLIENT, Fact, FactLog
+from tcpscope.state.listeners import Listener
+from tcpscope.state.tls_tracker import TlsConnection
+
+# How client and server were told apart
+ROLES_SYN: Final = 0
+ROLES_SYN_ACK: Final = 1
+ROLES_PORT: Final = 2
+ROLES_FIRST_SEEN: Final = 3
+ROLE_NAMES: Final = ("syn", "syn-ack", "port", "first-seen")
+
+# Why the connection was judged when it was
+END_CAPTURE: Final = 0  # the capture ended
+END_CLOSED: Final = 1  # closed, and 2 MSL over
+END_IDLE: Final = 2  # silent for longer than the idle time-out
+END_EVICTED: Final = 3  # the limit on live connections was reached
+END_REUSED: Final = 4  # a new connection took its ports
+END_NAMES: Final = ("capture-end", "closed", "idle", "evicted", "reused")
+
+# Bits of Wireshark's tcp.completeness
+COMPLETE_SYN: Final = 1
+COMPLETE_SYN_ACK: Final = 2
+COMPLETE_ACK: Final = 4
+COMPLETE_DATA: Final = 8
+COMPLETE_FIN: Final = 16
+COMPLETE_RST: Final = 32
+
+
+class Connection:
+    """``client`` and ``server`` are side 0 and side 1 of every fact; ``key`` is the flow key in the client's direction.
+
+    Frames are 0 and times meaningless where the thing was not seen. After the end every endpoint has its transfer part.
+    """
+
+    def __init__(self, stream: i64, key: bytes, roles: i64, frame: i64, time_ns: i64) -> None:
+        self.stream: i64 = stream  # Wireshark's tcp.stream
+        self.key: bytes = key
+        self.roles: i64 = roles
+        self.first_frame: i64 = frame
+        self.last_frame: i64 = frame
+        self.first_time: i64 = time_ns
+        self.last_time: i64 = time_ns
+        self.client: Endpoint = Endpoint()
+        self.server: Endpoint = Endpoint()
+        self.log: FactLog | None = None
+        self.tls: TlsConnection | None = None
+        self.listener: Listener | None = None
+        self.previous: Connection | None = None  # the live connection whose ports this one's SYN took
+        self.completeness: i64 = 0
+        self.ack_frame: i64 = 0  # third segment of the handshake
+        self.ack_time: i64 = 0
+        self.end_reason: i64 = END_CAPTURE
+        self.watched_until: i64 = time_ns
+        self.reused_by: i64 = -1  # number of the connection whose SYN came on the same ports
+        self.reuse_accepted: bool = False  # and was answered with SYN-ACK
+        self.closed_time: i64 = 0  # when both FINs were acknowledged or an RST ended it
+        self.repeated_fin_side: i64 = -1  # who repeated its FIN and waits for the answer from TIME-WAIT
+        self.syn_acks_after_ack: i64 = 0  # the server repeated its SYN-ACK although the client had acknowledged it
+        self.last_cause: i64 = -1  # CAUSE_ code of the latest segment, -1 if it repeats nothing
+        self.unsettled: bool = True  # a SYN or FIN is under way: segments must pass through control
+        self.simultaneous_open: bool = False
+        self.mid_stream: bool = False
+        self.continued: bool = False
+        self.aborted: bool = False  # an acceptable RST was seen
+        self.half_open: bool = False  # counted at the listener as waiting for the third segment
+        self.pending: bool = False  # counted at the listener as SYN not answered for good
+        self.one_sided: bool = False
+        self.lossy: bool = False
+
+    def note(self, kind: i64, side: i64, frame: i64, time_ns: i64, other: i64, a: i64, b: i64) -> None:
+        """Record one fact (see tcpscope.state.facts for the meaning of the fields)."""
+        log: FactLog | None = self.log
+        if log is None:
+            log = FactLog()
+            self.log = log
+        log.add(kind, side, frame, time_ns, other, a, b)
+
+    @property
+    def fact_kinds(self) -> i64:
+        """Bit set of the kinds of facts recorded (1 << kind)."""
+        if self.log is None:
+            return 0
+        return self.log.kinds
+
+    def facts_of(self, kind: i64) -> list[Fact]:
+        """The kept facts of one kind."""
+        if self.log is None:
+            return []
+        return self.log.of(kind)
+
+    def count_of(self, kind: i64, side: i64) -> i64:
+        """How often the side did it (NOBODY: both sides together)."""
+        if self.log is None:
+            return 0
+        return self.log.count(kind, side)
+
+    def side(self, side: i64) -> Endpoint:
+        """The endpoint of a side."""
+        return self.client if side == CLIENT else self.server
+
+    @property
+    def closed(self) -> bool:
+        """True when nothing more is to come by the protocol: both FINs acknowledged, or aborted."""
+        return self.closed_time > 0
+
+    def complete_sides(self) -> None:
+        """Give every side its transfer part, so that judges need not ask."""
+        if self.client.transfer is None:
+            self.client.transfer = Transfer()
+        if self.server.transfer is None:
+            self.server.transfer = Transfer()

@@ -1,0 +1,253 @@
+"""One side of a connection: what it sent, what the other side acknowledged, and its state.
+
+``Endpoint`` is what even an unanswered SYN needs; ``Transfer`` (data, window, closing) is made when the side sends anything
+after its SYN, so that a million half-open connections stay small.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from tcpscope.state.seq import diff
+from tcpscope.state.transitions import NO_CHANGE, UNKNOWN, next_state
+
+MAX_STEPS: Final = 64  # of a state path; a real one has at most ten, an attacker's any number
+
+# Bits of Endpoint.syn_options: what the SYN offered
+OPTION_SACK: Final = 1
+OPTION_TIMESTAMPS: Final = 2
+OPTION_SCALE: Final = 4
+OPTION_FAST_OPEN: Final = 8
+
+
+class Step:
+    """One entry of a state path: the state entered, the frame that made the side enter it (0: not captured) and its time."""
+
+    def __init__(self, state: i64, frame: i64, time_ns: i64) -> None:
+        self.state: i64 = state
+        self.frame: i64 = frame
+        self.time_ns: i64 = time_ns
+
+
+class Sent:
+    """A segment that is not yet acknowledged: bytes seq..end, when it was sent first and last, and how often."""
+
+    def __init__(self) -> None:
+        self.seq: i64 = 0
+        self.end: i64 = 0
+        self.frame: i64 = 0
+        self.time_ns: i64 = 0
+        self.last_frame: i64 = 0
+        self.last_time_ns: i64 = 0
+        self.sendings: i64 = 0
+        self.ip_id: i64 = -1
+        self.next: Sent | None = None
+
+
+class Hole:
+    """Bytes left..right that the capture has not shown although later ones were seen.
+
+    ``acknowledged``: the receiver acknowledged them, so it has them and the capture lost them (or they were never sent).
+    """
+
+    def __init__(self, left: i64, right: i64, frame: i64, time_ns: i64) -> None:
+        self.left: i64 = left
+        self.right: i64 = right
+        self.frame: i64 = frame  # the segment behind the hole, or the ACK for bytes unseen
+        self.time_ns: i64 = time_ns
+        self.acknowledged: bool = False
+        self.ts_val: i64 = -1  # of the ACK that covered it
+
+
+class Quantiles:
+    """Round-trip times in logarithmic buckets of 1/32 octave (at most 3.2 % wide), with exact count, minimum and maximum."""
+
+    def __init__(self) -> None:
+        self.count: i64 = 0
+        self.minimum: i64 = 0
+        self.maximum: i64 = 0
+        self.total: i64 = 0
+        self.buckets: dict[int, int] = {}
+
+    def add(self, value: i64) -> None:
+        """Count one sample in nanoseconds (negative values, from a clock that stepped back, are not counted)."""
+        if value < 0:
+            return
+        if self.count == 0 or value < self.minimum:
+            self.minimum = value
+        if value > self.maximum:
+            self.maximum = value
+        self.count += 1
+        self.total += value
+        shift: i64 = 0
+        mantissa: i64 = value
+        while mantissa >= 64:
+            mantissa >>= 1
+            shift += 1
+        key: int = shift * 64 + mantissa
+        self.buckets[key] = self.buckets.get(key, 0) + 1
+
+    def quantile(self, numerator: i64, denominator: i64) -> i64:
+        """The value below which numerator/denominator of the samples lie, as the middle of its bucket; -1 without samples."""
+        if self.count == 0:
+            return -1
+        wanted: i64 = (self.count * numerator + denominator - 1) // denominator
+        seen: i64 = 0
+        for key in sorted(self.buckets):
+            seen += self.buckets[key]
+            if seen >= wanted:
+                bucket: i64 = key
+                shift: i64 = bucket // 64
+                one: i64 = 1
+                low: i64 = (bucket % 64) << shift
+                middle: i64 = low + ((one << shift) >> 1)
+                return max(self.minimum, min(self.maximum, middle))
+        return self.maximum
+
+
+class Transfer:
+    """Data, window and closing of one side. Times are ns; frames 0 and sequence numbers -1 mean "not seen"."""
+
+    def __init__(self) -> None:
+        # Data sent by this side
+        self.payload_segments: i64 = 0
+        self.payload_bytes: i64 = 0
+        self.unique_bytes: i64 = 0
+        self.retransmitted_segments: i64 = 0
+        self.retransmitted_bytes: i64 = 0
+        self.out_of_order: i64 = 0
+        self.keep_alives: i64 = 0
+        self.window_probes: i64 = 0
+        self.first_data_frame: i64 = 0
+        self.first_data_time: i64 = 0
+        self.last_data_frame: i64 = 0
+        self.last_data_time: i64 = 0
+        self.after_peer_fin_bytes: i64 = 0  # half-close: new bytes sent after the other side's FIN was received
+        self.after_peer_fin_frame: i64 = 0
+        self.highest_frame: i64 = 0  # the segment that raised nxt, and when
+        self.highest_time: i64 = 0
+        self.highest_ip_id: i64 = -1
+        self.position: i64 = 0  # stream position of nxt, in 64 bits: bytes since base
+        self.ts_val: i64 = -1  # latest timestamp sent
+        self.holes: list[Hole] | None = None
+        self.unseen_bytes: i64 = 0  # acknowledged by the peer, never captured
+        self.hole_bytes_lost: i64 = 0  # bytes of holes that were forgotten because there were too many
+        # Not yet acknowledged, oldest first
+        self.oldest: Sent | None = None
+        self.newest: Sent | None = None
+        self.outstanding: i64 = 0  # segments in that list
+        self.max_in_flight: i64 = 0  # bytes
+        # Acknowledgements that this side sent
+        self.last_ack: i64 = -1
+        self.last_ack_frame: i64 = 0
+        self.last_ack_time: i64 = 0
+        self.duplicate_acks: i64 = 0
+        self.duplicate_run: i64 = 0  # consecutive duplicates of last_ack
+        self.sack_high: i64 = -1  # highest right edge of a SACK block sent by this side since last_ack moved
+        self.dsack_count: i64 = 0
+        # Window that this side advertised
+        self.last_window: i64 = -1  # raw
+        self.right_edge: i64 = -1  # highest last_ack + scaled window; -1 while the scale is unknown
+        self.min_window: i64 = -1  # scaled, without SYN and RST segments
+        self.max_window: i64 = -1
+        self.zero_windows: i64 = 0
+        self.zero_since: i64 = 0  # time of the segment that closed the window
+        self.zero_frame: i64 = 0  # 0: the window is open
+        self.zero_time_total: i64 = 0
+        self.window_full: i64 = 0  # times this side's data filled the other side's window
+        self.full_since: i64 = 0
+        self.full_frame: i64 = 0  # 0: there is room
+        # Closing
+        self.fin_seq: i64 = -1  # sequence number of the FIN itself
+        self.fin_frame: i64 = 0
+        self.fin_time: i64 = 0
+        self.fin_last_frame: i64 = 0  # the latest repetition
+        self.fin_last_time: i64 = 0
+        self.fin_count: i64 = 0
+        self.fin_ack_frame: i64 = 0  # the other side's first ACK that covers the FIN
+        self.fin_ack_time: i64 = 0
+        self.fin_with_ack_of_fin: bool = False  # the first FIN segment also carried the first ACK of the other side's FIN
+        self.rst_frame: i64 = 0
+        self.rst_time: i64 = 0
+        self.rst_count: i64 = 0
+        self.rst_state: i64 = UNKNOWN  # own state when it sent its first RST
+        self.rst_unacknowledged: i64 = 0  # bytes this side had sent that were not acknowledged at its first RST
+        self.time_wait_since: i64 = 0  # 2 MSL clock: start, restarted by T2
+        self.time_wait_frame: i64 = 0  # 0: never in TIME-WAIT
+        # Round trips from the capture point to the other side and back
+        self.rtt: Quantiles | None = None
+        self.srtt: i64 = -1  # smoothed, RFC 6298
+        self.rttvar: i64 = 0
+        self.backoff: i64 = 0  # consecutive time-outs of the oldest segment
+
+
+class Endpoint:
+    """One side. ``isn`` is -1 when its SYN was not captured; ``nxt`` is the highest sequence number sent plus one."""
+
+    def __init__(self) -> None:
+        self.state: i64 = UNKNOWN
+        self.steps: list[Step] = []
+        self.segments: i64 = 0
+        self.isn: i64 = -1
+        self.base: i64 = -1  # sequence number of stream position 0 (isn + 1, or the first byte seen); -1: nothing sent
+        self.nxt: i64 = -1
+        self.una: i64 = -1  # highest acknowledgement from the other side; -1: none
+        self.syn_frame: i64 = 0  # first SYN or SYN-ACK of this side
+        self.syn_time: i64 = 0
+        self.syn_last_frame: i64 = 0
+        self.syn_last_time: i64 = 0
+        self.syn_count: i64 = 0
+        self.syn_acked_frame: i64 = 0  # the other side's first segment that acknowledges the SYN
+        self.syn_acked_time: i64 = 0
+        self.scale: i64 = -1  # window shift in use for this side's windows: -1 unknown, else 0..14
+        self.mss: i64 = -1
+        self.syn_options: i64 = 0  # OPTION_ bits of the SYN
+        self.last_time: i64 = 0
+        self.bad_checksums: i64 = 0
+        self.transfer: Transfer | None = None
+
+    def move(self, event: i64, frame: i64, time_ns: i64) -> bool:
+        """Apply one event of the table; True if there is a row. The only writer of ``state`` and of the path."""
+        following: i64 = next_state(self.state, event)
+        if following == NO_CHANGE:
+            return False
+        if following != self.state:
+            self.state = following
+            if len(self.steps) < MAX_STEPS:
+                self.steps.append(Step(following, frame, time_ns))
+        return True
+
+    def start(self, state: i64) -> None:
+        """The state before the first segment (row O1: nothing has happened yet). Only from UNKNOWN."""
+        if self.state == UNKNOWN:
+            self.state = state
+            self.steps.append(Step(state, 0, 0))
+
+    def retract(self, event: i64) -> bool:
+        """Take back the latest step by one of the observer's REPEAT_ rows: what was thought received never arrived."""
+        following: i64 = next_state(self.state, event)
+        steps: i64 = len(self.steps)
+        if following == NO_CHANGE or steps < 2:
+            return False
+        before: Step = self.steps[steps - 2]
+        if before.state != following:
+            return False
+        self.steps.pop()
+        self.state = following
+        return True
+
+    def opened(self) -> Transfer:
+        """The transfer part, made on first use."""
+        transfer: Transfer | None = self.transfer
+        if transfer is None:
+            transfer = Transfer()
+            self.transfer = transfer
+        return transfer
+
+    def unacknowledged(self) -> i64:
+        """Bytes of sequence space sent and not acknowledged by the other side, as far as the capture shows."""
+        if self.nxt < 0 or self.una < 0:
+            return 0
+        return max(0, diff(self.nxt, self.una))

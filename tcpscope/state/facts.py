@@ -1,0 +1,157 @@
+"""What a connection's history is made of: kinds of facts as small integers, with the frames that show them.
+
+A fact is no judgement and has no words; :mod:`tcpscope.rules` turns facts into findings. Kinds are counted always, and
+the first :data:`KEPT` facts of a kind are kept as evidence, so that memory a connection is bounded.
+The meaning of ``side``, ``frame``, ``other``, ``a`` and ``b`` stands beside each kind; ``other`` is a second frame (0: none),
+times are nanoseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+CLIENT: Final = 0
+SERVER: Final = 1
+NOBODY: Final = -1
+
+KEPT: Final = 8
+
+# Opening. side: who did it.
+SYN_DATA: Final = 0  # frame: SYN with payload; a: bytes, b: length of the Fast Open cookie (-1: no option)
+SYN_DATA_REFUSED: Final = 1  # frame: SYN-ACK that acknowledges only the SYN, other: the SYN with data; a: bytes refused
+SYN_REPEATED: Final = 2  # frame: repeated SYN, other: the one before; a: interval, b: number of this repetition
+SYN_ACK_REPEATED: Final = 3  # the same for SYN-ACK
+SYN_ACK_WRONG_ACK: Final = 4  # frame: SYN-ACK, other: the SYN; a: its ack, b: ack expected
+SYN_ACK_REJECTED: Final = 5  # side: who sent the RST; frame: RST, other: the SYN-ACK it answers; a: ack of that SYN-ACK
+SYN_ACK_CHANGED: Final = 6  # frame: SYN-ACK with a new ISN, other: first SYN-ACK; a: new ISN, b: old ISN
+HANDSHAKE_ACK_WRONG: Final = 7  # frame: third segment, other: SYN-ACK; a: its ack, b: ack expected
+HANDSHAKE_SEQ_WRONG: Final = 8  # frame: third segment, other: SYN-ACK; a: its seq, b: seq expected
+SYN_IN_CONNECTION: Final = 9  # on the old connection; side: sender of the SYN; frame: SYN, other: challenge ACK (0: none)
+SYN_ACK_IGNORES_DATA: Final = 10  # server repeats its SYN-ACK after the client's ACK; frame: repeat, other: the ACK; a: client bytes ignored
+OLD_DUPLICATE_SYN: Final = 11  # RFC 9293 3.5 figure 8; side: who rejected; frame: RST, other: SYN-ACK; a: frame of the stale SYN (0: not seen)
+
+# Closing.
+DATA_AFTER_FIN: Final = 12  # frame: segment, other: FIN; a: bytes beyond the FIN
+FIN_REPEATED: Final = 13  # frame: repeated FIN, other: the one before; a: interval, b: number of this repetition
+FIN_MOVED: Final = 14  # frame: FIN, other: first FIN; a: new sequence number of the FIN, b: the first one
+RST_SENT: Final = 15  # frame: RST; a: sender's state before, b: bytes sent by the side and not acknowledged
+RST_OUT_OF_WINDOW: Final = 16  # frame: RST; a: its seq, b: seq expected
+SEGMENT_AFTER_RST: Final = 17  # side: who sent data or FIN after its own RST; frame, other: the RST; a: bytes
+HALF_CLOSE_RESET: Final = 18  # side: who sent the RST; frame: RST, other: the data after this side's FIN; a: bytes of that data
+CHALLENGE_ACK: Final = 19  # side: who answered; frame: ACK, other: the SYN answered; a, b: its ack and the one the SYN asks for (0: not this connection's)
+
+# TIME-WAIT.
+TIME_WAIT_ACK_REPEATED: Final = 20  # side: in TIME-WAIT; frame: the new ACK, other: the repeated FIN
+TIME_WAIT_FIN_RESET: Final = 21  # side: should have been in TIME-WAIT; frame: RST, other: the repeated FIN; a: time since TIME-WAIT began
+TIME_WAIT_FIN_UNANSWERED: Final = 22  # side: in TIME-WAIT; frame: repeated FIN; other: last ACK before; a: time since TIME-WAIT began
+TIME_WAIT_KILLED: Final = 23  # side: in TIME-WAIT; frame: the RST that reached it; a: time since TIME-WAIT began
+PORTS_REUSED: Final = 24  # on the old connection; side: sender of the new SYN; frame: new SYN; a: time since the end, b: REUSE_ code
+
+# Acknowledgement and order.
+NO_ACK_FLAG: Final = 25  # frame: segment without ACK after the SYN; a: its flags, b: payload bytes
+ACK_OF_UNSENT: Final = 26  # proven; frame: ACK, other: proof; a: ack, b: highest sequence number ever sent
+ACK_OF_UNSEEN: Final = 27  # the capture lacks the bytes; side: the sender of the bytes; frame: ACK; a: bytes, b: first missing seq
+HOLE: Final = 28  # side: sender; frame: segment behind the hole; a: bytes missing, b: first missing seq
+RETRANSMISSION: Final = 29  # frame, other: earlier sending (0: not seen); a: CAUSE_ code, b: time since that sending
+OUT_OF_ORDER: Final = 30  # frame: late segment, other: segment that overtook it; a: delay, b: bytes
+UNACKNOWLEDGED: Final = 31  # at the end; frame: first segment with bytes not acknowledged, other: last one; a: bytes, b: time watched since
+
+# Window.
+ZERO_WINDOW: Final = 32  # side: receiver; frame: closing segment, other: reopening one (0: never); a: duration
+WINDOW_FULL: Final = 33  # side: sender; frame; a: bytes in flight
+WINDOW_EXCEEDED: Final = 34  # side: sender; frame; a: bytes beyond the right edge, b: the right edge
+KEEP_ALIVE: Final = 35  # side: sender; frame; a: idle time before
+ZERO_WINDOW_PROBE: Final = 36  # side: sender; frame; a: payload bytes
+WINDOW_STALL: Final = 37  # side: sender that had to wait; frame: last data before, other: first data after; a: duration
+
+# Odds.
+ACK_NEVER_CAME_TO_FIN: Final = 38  # at the end; side: sender of the FIN; frame: FIN; a: time watched since
+SACK_OF_UNSENT: Final = 39  # side: sender of the SACK; frame; a: right edge, b: highest sequence number sent
+DUPLICATE_SACK: Final = 40  # RFC 2883; side: who reports; frame; a: left edge, b: right edge
+
+KIND_COUNT: Final = 41
+
+# b of PORTS_REUSED
+REUSE_HIGHER_ISN: Final = 1  # safe: RFC 9293 3.6.1 MAY-2 (1)
+REUSE_NEWER_TIMESTAMP: Final = 2  # safe: RFC 6191
+REUSE_UNSAFE: Final = 3  # inside 2 MSL, ISN not above and no newer timestamp
+REUSE_LATE: Final = 4  # after 2 MSL
+REUSE_LIVE: Final = 5  # the old connection was not closed
+REUSE_AFTER_RST: Final = 6  # the old connection was aborted: no TIME-WAIT to respect
+
+# a of RETRANSMISSION (contract: cause)
+CAUSE_UNKNOWN: Final = 0
+CAUSE_TIMEOUT: Final = 1
+CAUSE_FAST: Final = 2
+CAUSE_SACK: Final = 3
+CAUSE_TAIL_LOSS_PROBE: Final = 4
+CAUSE_SPURIOUS: Final = 5
+CAUSE_NETWORK_DUPLICATE: Final = 6
+CAUSE_REORDERING: Final = 7
+CAUSE_KEEP_ALIVE: Final = 8
+CAUSE_ZERO_WINDOW_PROBE: Final = 9
+CAUSE_SYN: Final = 10
+CAUSE_FIN: Final = 11
+CAUSE_NAMES: Final = (
+    "unknown",
+    "timeout",
+    "fast-retransmit",
+    "sack-recovery",
+    "tail-loss-probe",
+    "spurious",
+    "network-duplicate",
+    "network-reordering",
+    "keep-alive",
+    "zero-window-probe",
+    "syn-retransmit",
+    "fin-retransmit",
+)
+
+
+class Fact:
+    """One observation. See the kind for what the fields mean."""
+
+    def __init__(self, kind: i64, side: i64, frame: i64, time_ns: i64, other: i64, a: i64, b: i64) -> None:
+        self.kind: i64 = kind
+        self.side: i64 = side
+        self.frame: i64 = frame
+        self.time_ns: i64 = time_ns
+        self.other: i64 = other
+        self.a: i64 = a
+        self.b: i64 = b
+
+
+class FactLog:
+    """The facts of one connection: a bit set of the kinds seen, a count a kind and side, the first KEPT of each kept."""
+
+    def __init__(self) -> None:
+        self.kinds: i64 = 0
+        self.facts: list[Fact] = []
+        self.counts: dict[int, int] = {}  # kind * 2 + (1 if the side is the server) -> how many
+
+    def add(self, kind: i64, side: i64, frame: i64, time_ns: i64, other: i64, a: i64, b: i64) -> None:
+        """Count one fact and keep it if it is among the first KEPT of its kind and side."""
+        one: i64 = 1
+        self.kinds |= one << kind
+        slot: i64 = kind * 2 + (1 if side == SERVER else 0)
+        index: int = slot
+        seen: int = self.counts.get(index, 0) + 1
+        self.counts[index] = seen
+        if seen <= KEPT:
+            self.facts.append(Fact(kind, side, frame, time_ns, other, a, b))
+
+    def of(self, kind: i64) -> list[Fact]:
+        """The kept facts of one kind, in order of recording."""
+        return [fact for fact in self.facts if fact.kind == kind]
+
+    def count(self, kind: i64, side: i64) -> i64:
+        """How many facts of this kind the side has, kept or not; both sides with NOBODY."""
+        slot: i64 = kind * 2
+        first: int = slot
+        if side == CLIENT:
+            return self.counts.get(first, 0)
+        if side == SERVER:
+            return self.counts.get(first + 1, 0)
+        return self.counts.get(first, 0) + self.counts.get(first + 1, 0)

@@ -1,0 +1,310 @@
+"""The flow table: which connection a segment belongs to, who is its client, when it begins anew and when it is over.
+
+A connection is numbered as Wireshark numbers ``tcp.stream``: from 0 in order of appearance, by addresses and ports only; a SYN
+whose sequence number differs from the direction's first one begins a new connection. Memory follows live connections: what is
+closed and past 2 MSL, or idle for too long, is handed to the sink and forgotten but for its number (a bounded list).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from mypy_extensions import i64
+
+from tcpscope.state import ending, machine
+from tcpscope.state.connection import (
+    END_CAPTURE,
+    END_CLOSED,
+    END_EVICTED,
+    END_IDLE,
+    END_REUSED,
+    ROLES_FIRST_SEEN,
+    ROLES_PORT,
+    ROLES_SYN,
+    ROLES_SYN_ACK,
+    Connection,
+)
+from tcpscope.state.endpoint import Endpoint
+from tcpscope.state.facts import (
+    CHALLENGE_ACK,
+    CLIENT,
+    NOBODY,
+    PORTS_REUSED,
+    SERVER,
+    SYN_IN_CONNECTION,
+)
+from tcpscope.state.listeners import Listeners
+from tcpscope.state.seq import diff
+from tcpscope.state.transitions import ESTABLISHED, REOPEN, SYN_SENT, TIME_WAIT
+from tcpscope.wire.segment import ACK, FIN, RST, SYN, Segment
+
+SWEEP_INTERVAL_NS: Final = 10_000_000_000
+IDLE_OPENING_NS: Final = 600_000_000_000  # beyond the SYN back-off of every stack (RFC 9293 section 3.8.3: at least 3 min)
+IDLE_OPEN_NS: Final = 3 * 3_600_000_000_000  # beyond the keep-alive interval of RFC 9293 section 3.8.4 (2 hours)
+ENDED_KEPT: Final = 65_536
+NEAR: Final = 0x1000000  # a segment this close to an old connection's numbers belongs to it
+
+# Ports below this are assigned by IANA for services; a port that a client picks is above (RFC 6335 section 6).
+FIRST_USER_PORT: Final = 1024
+WELL_KNOWN_USER_PORTS: Final = frozenset(
+    (1080, 1433, 1521, 1883, 3128, 3268, 3306, 3389, 5060, 5222, 5269, 5432, 5900, 6379, 6667, 8000, 8080, 8443, 8888, 9200)
+)
+
+
+def reverse_key(key: bytes) -> bytes:
+    """The flow key of the other direction."""
+    half: i64 = 4 if len(key) == 12 else 16
+    full: i64 = 2 * half
+    return key[half:full] + key[:half] + key[full + 2 :] + key[full : full + 2]
+
+
+def is_service(port: i64) -> bool:
+    """True if a server is likelier than a client on this port."""
+    number: int = port
+    return number < FIRST_USER_PORT or number in WELL_KNOWN_USER_PORTS
+
+
+class FlowTable:
+    """All live connections. ``sink`` is called with each connection once it is over."""
+
+    def __init__(self, sink: Callable[[Connection], None], msl_ns: i64, max_connections: i64) -> None:
+        self.sink = sink
+        self.msl_ns: i64 = msl_ns
+        self.max_connections: i64 = max_connections
+        self.table: dict[bytes, Connection] = {}  # both directions' keys, the responder's once it has spoken
+        self.ended: dict[bytes, int] = {}  # canonical key -> stream number of a connection already handed over
+        self.listeners: Listeners = Listeners()
+        self.streams: i64 = 0
+        self.live: i64 = 0
+        self.evicted: i64 = 0
+        self.now: i64 = 0  # the capture's clock: never goes back
+        self.next_sweep: i64 = 0
+        self.since_sweep: i64 = 0
+        self.current: Connection | None = None  # of the latest segment
+        self.current_side: i64 = CLIENT
+
+    def segment(self, seg: Segment) -> None:
+        """Apply one segment to its connection."""
+        if seg.time_ns > self.now:
+            self.now = seg.time_ns
+            if self.now >= self.next_sweep and self.since_sweep >= self.live:
+                self._sweep()
+        self.since_sweep += 1
+        key: bytes = seg.key
+        found: Connection | None = self.table.get(key)
+        conn: Connection
+        if found is None:
+            conn = self._unknown(key, seg)
+        else:
+            conn = found
+        side: i64 = CLIENT if key == conn.key else SERVER
+        if seg.flags & (SYN | ACK | RST) == SYN and self._is_new(conn, side, seg):
+            conn = self._reuse(conn, side, seg)
+            side = CLIENT
+        elif conn.previous is not None:
+            conn = self._choose(conn, side, seg)
+            side = CLIENT if key == conn.key else SERVER
+        self.current = conn
+        self.current_side = side
+        machine.segment(conn, side, seg)
+
+    def finish(self) -> None:
+        """The capture is over: judge every connection that is left, in order of their numbers."""
+        left: list[Connection] = []
+        for key, conn in self.table.items():
+            if key == conn.key:
+                left.append(conn)
+                while conn.previous is not None:
+                    conn = conn.previous
+                    left.append(conn)
+        left.sort(key=_stream)
+        self.table = {}
+        for conn in left:
+            conn.previous = None
+            self._hand_over(conn, END_CAPTURE)
+
+    def _unknown(self, key: bytes, seg: Segment) -> Connection:
+        """No entry for this direction: the responder speaks for the first time, or a connection begins."""
+        reverse: bytes = reverse_key(key)
+        found: Connection | None = self.table.get(reverse)
+        if found is not None:
+            self.table[key] = found
+            return found
+        if self.max_connections > 0 and self.live >= self.max_connections:
+            self._evict()
+        return self._create(key, reverse, seg)
+
+    def _create(self, key: bytes, reverse: bytes, seg: Segment) -> Connection:
+        """A new connection, with its number and the roles of its sides (row O11)."""
+        roles: i64
+        from_client: bool = True
+        if seg.flags & (SYN | ACK) == SYN:
+            roles = ROLES_SYN
+        elif seg.flags & SYN != 0:
+            roles = ROLES_SYN_ACK
+            from_client = False
+        else:
+            source: bool = is_service(seg.src_port)
+            destination: bool = is_service(seg.dst_port)
+            if source != destination:
+                roles = ROLES_PORT
+                from_client = destination
+            elif source and destination and seg.src_port != seg.dst_port:
+                roles = ROLES_PORT
+                from_client = seg.dst_port < seg.src_port
+            else:
+                roles = ROLES_FIRST_SEEN
+        own: bytes = key if from_client else reverse
+        number: i64 = self.streams
+        continued: bool = False
+        if seg.flags & (SYN | ACK) != SYN and len(self.ended) > 0:
+            # A late segment of a connection that was judged already keeps its number, as in Wireshark.
+            before: int = self.ended.get(min(key, reverse), -1)
+            if before >= 0:
+                number = before
+                continued = True
+        if not continued:
+            self.streams += 1
+        conn: Connection = Connection(number, own, roles, seg.frame, seg.time_ns)
+        conn.continued = continued
+        self.table[key] = conn
+        self.live += 1
+        if roles == ROLES_SYN:
+            conn.listener = self.listeners.find(own)
+        return conn
+
+    def _is_new(self, conn: Connection, side: i64, seg: Segment) -> bool:
+        """A SYN on a known pair of ports: a repetition has the number of the first one."""
+        me: Endpoint = conn.side(side)
+        if me.isn >= 0:
+            return seg.seq != me.isn
+        if me.base >= 0:
+            return (seg.seq + 1) & 0xFFFFFFFF != me.base
+        return False
+
+    def _reuse(self, old: Connection, side: i64, seg: Segment) -> Connection:
+        """A new connection on the ports of an old one (row T4)."""
+        reuse: i64 = ending.reuse_code(old, side, seg, self.msl_ns)
+        since: i64 = seg.time_ns - (old.closed_time if old.closed else old.last_time)
+        old.note(PORTS_REUSED, side, seg.frame, seg.time_ns, old.last_frame, since, reuse)
+        old.reused_by = self.streams
+        self._forget_keys(old)
+        if old.previous is not None:
+            self._hand_over(old.previous, END_REUSED)
+            old.previous = None
+        keep: bool = not old.closed or old.client.state == TIME_WAIT or old.server.state == TIME_WAIT
+        if not keep:
+            self._hand_over(old, END_REUSED)
+        elif not old.closed and old.client.state >= ESTABLISHED:
+            old.note(SYN_IN_CONNECTION, side, seg.frame, seg.time_ns, 0, seg.seq, 0)
+        conn: Connection = self._create(seg.key, b"", seg)
+        if keep:
+            conn.previous = old
+        return conn
+
+    def _choose(self, conn: Connection, side: i64, seg: Segment) -> Connection:
+        """After a SYN on the ports of a connection that still had state: is a segment for the new one or for the old one?"""
+        old: Connection | None = conn.previous
+        if old is None:
+            return conn
+        if conn.server.state >= ESTABLISHED and conn.client.state >= ESTABLISHED and conn.client.segments > 1:
+            conn.previous = None
+            self._hand_over(old, END_REUSED)
+            return conn
+        old_side: i64 = side if old.key == conn.key else 1 - side
+        me: Endpoint = conn.side(side)
+        peer: Endpoint = conn.side(1 - side)
+        before: Endpoint = old.side(old_side)
+        if seg.flags & SYN != 0:
+            opener: Endpoint = old.side(1 - old_side)
+            if side == SERVER and seg.ack != peer.nxt and opener.state == SYN_SENT and seg.ack == opener.nxt:
+                return old  # the answer to a stale SYN (figure 8)
+            if side == SERVER and old.closed:
+                # The new SYN is accepted: it ends TIME-WAIT (RFC 9293 section 3.6.1, MAY-2).
+                old.reuse_accepted = True
+                old.client.move(REOPEN, conn.first_frame, conn.first_time)
+                old.server.move(REOPEN, conn.first_frame, conn.first_time)
+            return conn
+        if me.nxt >= 0 and seg.seq == me.nxt:
+            return conn
+        if seg.flags & RST != 0 and seg.flags & ACK != 0 and seg.ack == peer.nxt:
+            return conn
+        if before.nxt < 0:
+            return conn
+        distance: i64 = diff(seg.seq, before.nxt)
+        if distance > -NEAR and distance < NEAR:
+            if seg.length == 0 and seg.flags & (RST | FIN) == 0 and side == SERVER:
+                waiting: Endpoint = old.side(1 - old_side)
+                if seg.ack == waiting.una and old.count_of(CHALLENGE_ACK, NOBODY) == 0:
+                    machine.challenge(old, old_side, seg, conn.client.syn_last_frame)
+            return old
+        return conn
+
+    def _forget_keys(self, conn: Connection) -> None:
+        """Take a connection out of the table."""
+        self.table.pop(conn.key, None)
+        self.table.pop(reverse_key(conn.key), None)
+
+    def _hand_over(self, conn: Connection, reason: i64) -> None:
+        """A connection is over: complete its facts and give it away."""
+        conn.end_reason = reason
+        self.live -= 1
+        ending.finish(conn, self.now, self.msl_ns)
+        if reason != END_CAPTURE and reason != END_REUSED:
+            if len(self.ended) >= ENDED_KEPT:
+                self.ended.pop(next(iter(self.ended)))
+            number: int = conn.stream
+            self.ended[min(conn.key, reverse_key(conn.key))] = number
+        self.sink(conn)
+
+    def _sweep(self) -> None:
+        """Hand over what is closed and past 2 MSL, or idle too long. Paid for by at least as many segments as it visits."""
+        self.next_sweep = self.now + SWEEP_INTERVAL_NS
+        self.since_sweep = 0
+        over: list[Connection] = []
+        for key, conn in self.table.items():
+            if key == conn.key and self._is_over(conn):
+                over.append(conn)
+        for conn in over:
+            self._end(conn, END_CLOSED if conn.closed else END_IDLE)
+
+    def _is_over(self, conn: Connection) -> bool:
+        """Closed for 2 MSL, or silent for longer than any back-off or keep-alive."""
+        idle: i64 = self.now - conn.last_time
+        if conn.closed:
+            return idle > 2 * self.msl_ns
+        if conn.client.state < ESTABLISHED or conn.server.state < ESTABLISHED:
+            return idle > IDLE_OPENING_NS
+        return idle > IDLE_OPEN_NS
+
+    def _end(self, conn: Connection, reason: i64) -> None:
+        """Judge a connection before the capture's end, with the older one that waits behind it."""
+        self._forget_keys(conn)
+        old: Connection | None = conn.previous
+        conn.previous = None
+        if old is not None:
+            self._hand_over(old, reason)
+        self._hand_over(conn, reason)
+
+    def _evict(self) -> None:
+        """Too many live connections: judge a tenth of them, the longest idle ones, early."""
+        self._sweep()
+        if self.live < self.max_connections:
+            return
+        everyone: list[Connection] = [conn for key, conn in self.table.items() if key == conn.key]
+        everyone.sort(key=_last_time)
+        count: i64 = self.max_connections // 10 + 1
+        for conn in everyone[:count]:
+            self.evicted += 1
+            self._end(conn, END_EVICTED)
+
+
+def _stream(conn: Connection) -> int:
+    """Sort key: the number."""
+    return conn.stream
+
+
+def _last_time(conn: Connection) -> int:
+    """Sort key: the longest idle first."""
+    return conn.last_time

@@ -1,0 +1,154 @@
+"""One direction of a connection as an in-order byte stream.
+
+``offer`` takes a segment, ``more`` steps to the next piece that became deliverable; both leave the bytes that are ready in
+``data[start:end]`` at stream position ``position``. In the in-order case that is the segment itself: nothing is copied.
+A slice that begins behind the end of the one before it means that the bytes in between are lost for good.
+The first copy of a byte wins: it is what a receiver that acknowledged it has kept.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+MAX_HELD: Final = 256 * 1024
+MAX_PIECES: Final = 64
+
+
+class Piece:
+    """Bytes that arrived ahead of a hole. ``length`` counts also those that the snap length cut off the end of ``data``."""
+
+    def __init__(self, position: i64, data: bytes, length: i64, ack: i64) -> None:
+        self.position: i64 = position
+        self.data: bytes = data
+        self.length: i64 = length
+        self.ack: i64 = ack
+
+
+class ByteStream:
+    """In-order delivery with bounded memory: at most ``limit`` bytes and 64 pieces wait behind a hole.
+
+    When the bound is reached the hole is taken as lost, since a capture that lacks it will not show it any more.
+    """
+
+    def __init__(self, limit: i64) -> None:
+        self.limit: i64 = limit
+        self.next: i64 = 0  # position of the first byte that was not delivered yet
+        self.passed: i64 = 0  # up to here holes are known to stay open
+        self.count: i64 = 0
+        self.held: i64 = 0
+        self.overflows: i64 = 0
+        self.pieces: list[Piece] | None = None
+        # The slice that is ready.
+        self.data: bytes = b""
+        self.start: i64 = 0
+        self.end: i64 = 0
+        self.position: i64 = 0
+        self.ack: i64 = -1
+
+    def offer(self, data: bytes, start: i64, captured: i64, length: i64, position: i64, ack: i64) -> bool:
+        """One segment: ``captured`` of its ``length`` bytes stand at ``data[start:]``. True if a slice is ready.
+
+        ``ack`` is handed on with the slice. After True, ``more`` must be called until it says False.
+        """
+        stop: i64 = position + length
+        if stop <= self.next:
+            return False
+        if position > self.next:
+            self._hold(data, start, captured, position, stop, ack)
+            return self.passed > self.next and self.more()
+        skip: i64 = self.next - position
+        if skip > captured:
+            skip = captured
+        self.data = data
+        self.start = start + skip
+        self.end = start + captured
+        self.position = position + skip
+        self.ack = ack
+        self.next = stop
+        return True
+
+    def more(self) -> bool:
+        """True if another slice is ready."""
+        pieces = self.pieces
+        while pieces is not None and self.count > 0:
+            piece = pieces[0]
+            if piece.position > self.next:
+                if piece.position > self.passed:
+                    break
+                self.next = piece.position
+            pieces.pop(0)
+            self.count -= 1
+            have: i64 = len(piece.data)
+            self.held -= have
+            stop: i64 = piece.position + piece.length
+            if stop <= self.next:
+                continue
+            skip: i64 = self.next - piece.position
+            if skip > have:
+                skip = have
+            self.data = piece.data
+            self.start = skip
+            self.end = have
+            self.position = piece.position + skip
+            self.ack = piece.ack
+            self.next = stop
+            return True
+        if self.next < self.passed:
+            self.next = self.passed
+        return False
+
+    def gap(self, position: i64) -> bool:
+        """Bytes before ``position`` that are missing will not come any more. True if a slice is ready."""
+        if position > self.passed:
+            self.passed = position
+        return self.passed > self.next and self.more()
+
+    def drain(self) -> bool:
+        """The capture is over: what waits is delivered, its holes are lost. True if a slice is ready."""
+        pieces = self.pieces
+        if pieces is None or self.count == 0:
+            return False
+        return self.gap(pieces[self.count - 1].position)
+
+    def _hold(self, data: bytes, start: i64, captured: i64, position: i64, stop: i64, ack: i64) -> None:
+        """Keep those parts of a segment ahead of a hole that no held piece covers."""
+        pieces = self.pieces
+        if pieces is None:
+            pieces = []
+            self.pieces = pieces
+        if self.count >= MAX_PIECES or self.held + captured > self.limit:
+            first: i64 = position
+            if self.count > 0 and pieces[0].position < first:
+                first = pieces[0].position
+            if first > self.passed:
+                self.passed = first
+            self.overflows += 1
+        at: i64 = position
+        i: i64 = 0
+        while i < len(pieces) and at < stop:
+            piece = pieces[i]
+            if piece.position > at:
+                upto: i64 = piece.position if piece.position < stop else stop
+                self._insert(pieces, i, data, start, captured, position, at, upto, ack)
+                at = upto
+                i += 1
+            if piece.position + piece.length > at:
+                at = piece.position + piece.length
+            i += 1
+        if at < stop:
+            self._insert(pieces, i, data, start, captured, position, at, stop, ack)
+
+    def _insert(
+        self, pieces: list[Piece], index: i64, data: bytes, start: i64, captured: i64, position: i64, at: i64, stop: i64, ack: i64
+    ) -> None:
+        low: i64 = at - position
+        high: i64 = stop - position
+        if low > captured:
+            low = captured
+        if high > captured:
+            high = captured
+        pieces.insert(index, Piece(at, data[start + low : start + high], stop - at, ack))
+        self.count += 1
+        self.held += high - low

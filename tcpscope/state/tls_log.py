@@ -1,0 +1,171 @@
+"""What is remembered of one TLS connection: events, alerts, faults, hellos. Bounded: all are counted, the first are kept."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from tcpscope.wire.tls import is_tls13
+from tcpscope.wire.tls_hello import ClientHello, ServerHello
+
+MAX_EVENTS: Final = 64
+MAX_ALERTS: Final = 16
+MAX_FAULTS: Final = 64
+MAX_CERTIFICATE_BYTES: Final = 64 * 1024
+
+# Events: 0 to 255 are handshake message types in clear; the rest are these.
+HELLO_RETRY_REQUEST: Final = 256
+CHANGE_CIPHER_SPEC_SEEN: Final = 257
+ENCRYPTED_HANDSHAKE: Final = 258
+APPLICATION_DATA_SEEN: Final = 259
+ALERT_SEEN: Final = 260
+ENCRYPTED_ALERT: Final = 261
+HEARTBEAT_SEEN: Final = 262
+
+EVENT_NAMES: Final[dict[int, str]] = {
+    0: "HelloRequest",
+    1: "ClientHello",
+    2: "ServerHello",
+    4: "NewSessionTicket",
+    5: "EndOfEarlyData",
+    6: "HelloRetryRequest",
+    8: "EncryptedExtensions",
+    11: "Certificate",
+    12: "ServerKeyExchange",
+    13: "CertificateRequest",
+    14: "ServerHelloDone",
+    15: "CertificateVerify",
+    16: "ClientKeyExchange",
+    20: "Finished",
+    21: "CertificateURL",
+    22: "CertificateStatus",
+    23: "SupplementalData",
+    24: "KeyUpdate",
+    25: "CompressedCertificate",
+    67: "NextProtocol",
+    256: "HelloRetryRequest",
+    257: "ChangeCipherSpec",
+    258: "EncryptedHandshake",
+    259: "ApplicationData",
+    260: "Alert",
+    261: "EncryptedAlert",
+    262: "Heartbeat",
+}
+
+
+def event_name(code: int) -> str:
+    """Name of an event as the report prints it; a message type without a name is shown as its number."""
+    return EVENT_NAMES.get(code, str(code))
+
+
+class TlsEvent:
+    """One handshake message or one record that matters for the order.
+
+    ``frame``, ``time_ns``: of the segment that completes it. ``start``, ``end``: stream positions. ``ack``: how many bytes of
+    the other direction its first segment acknowledges, -1 unknown. ``clean``: no byte before its end is missing.
+    """
+
+    def __init__(self, code: i64, side: i64) -> None:
+        self.code: i64 = code
+        self.side: i64 = side
+        self.frame: i64 = 0
+        self.first_frame: i64 = 0
+        self.time_ns: i64 = 0
+        self.start: i64 = 0
+        self.end: i64 = 0
+        self.ack: i64 = -1
+        self.size: i64 = 0  # body bytes
+        self.detail: i64 = 0  # Certificate: 1 if its list is empty
+        self.clean: bool = False
+        self.cut: bool = False  # the capture lacks part of it
+        self.before: i64 = 0  # application bytes that this side had sent before
+
+
+class TlsAlert:
+    """One alert record. ``level`` and ``description`` are -1 where it is encrypted."""
+
+    def __init__(self, side: i64, frame: i64, time_ns: i64, position: i64, level: i64, description: i64) -> None:
+        self.side: i64 = side
+        self.frame: i64 = frame
+        self.time_ns: i64 = time_ns
+        self.position: i64 = position
+        self.level: i64 = level
+        self.description: i64 = description
+
+    def encrypted(self) -> bool:
+        """True if only its presence is known."""
+        return self.description < 0
+
+
+class TlsFault:
+    """One kind of fault of one side: the first occurrence, and how many there were."""
+
+    def __init__(self, code: i64, grade: i64, side: i64, frame: i64, other_frame: i64, detail: i64, extra: i64) -> None:
+        self.code: i64 = code
+        self.grade: i64 = grade
+        self.side: i64 = side
+        self.frame: i64 = frame
+        self.other_frame: i64 = other_frame  # 0 none
+        self.detail: i64 = detail
+        self.extra: i64 = extra
+        self.count: i64 = 1
+
+
+class TlsLog:
+    """Facts of one connection, written by both directions."""
+
+    def __init__(self) -> None:
+        self.events: list[TlsEvent] = []
+        self.event_count: i64 = 0
+        self.alerts: list[TlsAlert] = []
+        self.alert_count: i64 = 0
+        self.faults: list[TlsFault] = []
+        self.client_side: i64 = -1
+        self.client_hello: ClientHello | None = None
+        self.second_hello: ClientHello | None = None  # after a HelloRetryRequest
+        self.server_hello: ServerHello | None = None
+        self.retry: ServerHello | None = None
+        # Bodies of Certificate and CertificateStatus messages in clear, for the checks of certificates.
+        self.certificates: list[bytes] = []
+        self.certificate_sides: list[int] = []
+        self.certificate_frames: list[int] = []
+        self.statuses: list[bytes] = []
+        self.status_frames: list[int] = []
+        self.kept: i64 = 0
+        self.ticket_lifetime: i64 = -1
+
+    def fault(self, code: i64, grade: i64, side: i64, frame: i64, other_frame: i64, detail: i64, extra: i64) -> None:
+        """Record a fault once for each side; a repetition only counts, and a proof replaces a suspicion."""
+        for known in self.faults:
+            if known.code == code and known.side == side and (code < 77 or code > 78 or known.detail == detail):
+                known.count += 1
+                if grade < known.grade:
+                    known.grade = grade
+                    known.frame = frame
+                    known.other_frame = other_frame
+                    known.detail = detail
+                    known.extra = extra
+                return
+        if len(self.faults) < MAX_FAULTS:
+            self.faults.append(TlsFault(code, grade, side, frame, other_frame, detail, extra))
+
+    def keep_certificate(self, body: bytes, side: i64, frame: i64) -> None:
+        """Keep the body of a Certificate message while the bound allows."""
+        if self.kept + len(body) <= MAX_CERTIFICATE_BYTES:
+            self.kept += len(body)
+            self.certificates.append(body)
+            self.certificate_sides.append(side)
+            self.certificate_frames.append(frame)
+
+    def keep_status(self, body: bytes, frame: i64) -> None:
+        """Keep the body of a CertificateStatus message while the bound allows."""
+        if self.kept + len(body) <= MAX_CERTIFICATE_BYTES:
+            self.kept += len(body)
+            self.statuses.append(body)
+            self.status_frames.append(frame)
+
+    def is_tls13(self) -> bool:
+        """True if the ServerHello chose TLS 1.3 or a draft of it."""
+        hello = self.server_hello
+        return hello is not None and is_tls13(hello.selected)

@@ -1,0 +1,398 @@
+"""Record layer of one direction (RFC 8446 section 5.1, RFC 5246 section 6.2).
+
+Records in clear are read; of the others only the five header bytes are looked at and the body is counted past. ``skip_end`` is
+the stream position up to which no byte needs a look: the caller takes a segment that ends before it without calling in here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from tcpscope.state import tls_faults as f
+from tcpscope.state.tls_log import (
+    ALERT_SEEN,
+    APPLICATION_DATA_SEEN,
+    CHANGE_CIPHER_SPEC_SEEN,
+    ENCRYPTED_ALERT,
+    ENCRYPTED_HANDSHAKE,
+    HEARTBEAT_SEEN,
+    MAX_ALERTS,
+    TlsAlert,
+    TlsLog,
+)
+from tcpscope.state.tls_messages import ROLE_CLIENT, ROLE_SERVER, MessageReader
+from tcpscope.wire import tls
+from tcpscope.wire.tls_hello import EXT_VERSIONS, parse_ssl2_hello
+
+MAX_APP_MARKS: Final = 8
+MAX_PLAIN_ALERT: Final = 16  # a longer alert record is encrypted, whatever came before
+PEEK_BYTES: Final = 6
+
+# What is done with the body of the current record.
+SKIP: Final = 0
+MESSAGES: Final = 1
+PEEK: Final = 2  # its first bytes tell whether it is encrypted
+SMALL: Final = 3  # collected: change cipher spec, alert in clear, heartbeat
+OLD_HELLO: Final = 4  # collected: a hello in SSL 2.0 format
+
+LIVE: Final = 0
+LOST: Final = 1  # a record border lies in a hole; the next segment that shows a chain of records ends this
+DEAD_PROTOCOL: Final = 2  # what follows is no TLS
+DEAD_SSL2: Final = 3  # goes on in SSL 2.0
+
+
+class TlsSide(MessageReader):
+    """One direction from the first byte of TLS on. ``position`` is the stream position of that byte."""
+
+    def __init__(self, side: i64, log: TlsLog, position: i64, clean: bool) -> None:
+        super().__init__(side, log, clean)
+        self.at: i64 = position  # all bytes before this are dealt with
+        self.start: i64 = position
+        self.skip_end: i64 = 0
+        self.state: i64 = LIVE
+        self.gap_at: i64 = -1  # position of the first hole
+        self.encrypted: bool = False  # this side sent its ChangeCipherSpec
+        self.unsure: bool = False  # begun or found again in the middle: content must tell what is in clear
+        # The current record.
+        self.header: bytes = b""  # the first bytes of a header that is split over segments
+        self.left: i64 = 0
+        self.body: i64 = SKIP
+        self.kind: i64 = 0
+        self.length: i64 = 0
+        self.record_start: i64 = 0
+        self.record_ack: i64 = -1
+        self.small: bytes = b""
+        self.alert_half: i64 = -1  # first byte of an alert that is split over two records
+        # Counters.
+        self.records: i64 = 0
+        self.ccs_count: i64 = 0
+        self.hidden_handshakes: i64 = 0
+        self.hidden_alerts: i64 = 0
+        self.plain_alerts: i64 = 0
+        self.closed: bool = False  # sent close_notify in clear
+        self.app_records: i64 = 0
+        self.app_bytes: i64 = 0
+        self.app_marks: i64 = 0
+        self.app_ack: i64 = -2
+        self.app_longest: i64 = 0
+        self.app_longest_frame: i64 = 0
+        self.last_kind: i64 = -1
+        self.last_length: i64 = 0
+        self.last_frame: i64 = 0
+
+    def consume(self, data: bytes, start: i64, end: i64, position: i64, frame: i64, time_ns: i64, ack: i64) -> None:
+        """In-order bytes ``data[start:end]`` at stream ``position``; a position beyond ``at`` means that bytes are missing."""
+        self.frame = frame
+        self.time_ns = time_ns
+        self.ack = ack
+        if position > self.at:
+            self.lose(position - self.at)
+        o: i64 = start
+        shift: i64 = position - start  # stream position of data[0]
+        if self.state == LOST and tls.record_chain(data, start, end):
+            self._found_again()
+        while o < end and self.state == LIVE:
+            if self.left > 0:
+                n: i64 = end - o
+                if n > self.left:
+                    n = self.left
+                if self.body != SKIP:
+                    self._body(data, o, o + n, shift + o)
+                self.left -= n
+                o += n
+                if self.left == 0 and self.body != SKIP:
+                    self._record_end()
+            elif end - o >= 5 and len(self.header) == 0:
+                self.record_ack = ack
+                kind: i64 = data[o]
+                major: i64 = data[o + 1]
+                minor: i64 = data[o + 2]
+                high: i64 = data[o + 3]
+                low: i64 = data[o + 4]
+                self._record(kind, major << 8 | minor, high << 8 | low, shift + o)
+                o += 5
+            else:
+                o = self._split_header(data, o, end, shift + o)
+        self.at = shift + end
+        self.skip_end = self.at + self.left if self.body == SKIP and self.left > 0 and self.state == LIVE else 0
+
+    def old_hello(self, data: bytes, start: i64, end: i64, position: i64, frame: i64, time_ns: i64, ack: i64) -> None:
+        """The first bytes of this side are a hello in SSL 2.0 format, recognised by its first eleven bytes."""
+        b0: i64 = data[start]
+        b1: i64 = data[start + 1]
+        self.left = ((b0 & 0x7F) << 8 | b1) + 2
+        self.body = OLD_HELLO
+        self.record_ack = ack
+        self.record_start = position
+        self.consume(data, start, end, position, frame, time_ns, ack)
+
+    def lose(self, count: i64) -> None:
+        """The next ``count`` bytes are missing: counted through if the current record is known to hold them all."""
+        if self.gap_at < 0:
+            self.gap_at = self.at
+        self.clean = False
+        if self.state == LIVE:
+            if count > self.left or len(self.header) > 0:
+                self.state = LOST
+                self.left = 0
+                self.header = b""
+                self.drop_partial()
+                self.messages_off = True
+            else:
+                if self.body == MESSAGES:
+                    self.handshake_lost(count, self.at)
+                elif self.body != SKIP:
+                    self.body = SKIP
+                self.left -= count
+                if self.left == 0 and self.body != SKIP:
+                    self._record_end()
+        self.at += count
+        self.skip_end = 0
+
+    def in_record(self) -> bool:
+        """True if the stream so far ends inside a record."""
+        return self.state == LIVE and (self.left > 0 or len(self.header) > 0)
+
+    def _found_again(self) -> None:
+        self.state = LIVE
+        self.left = 0
+        self.header = b""
+        self.body = SKIP
+        self.unsure = True
+
+    def _split_header(self, data: bytes, o: i64, end: i64, position: i64) -> i64:
+        if len(self.header) == 0:
+            self.record_ack = self.ack
+        have: i64 = len(self.header)
+        take: i64 = 5 - have
+        if take > end - o:
+            take = end - o
+        self.header += data[o : o + take]
+        if have + take == 5:
+            h = self.header
+            self.header = b""
+            kind: i64 = h[0]
+            major: i64 = h[1]
+            minor: i64 = h[2]
+            high: i64 = h[3]
+            low: i64 = h[4]
+            self._record(kind, major << 8 | minor, high << 8 | low, position - have)
+        return o + take
+
+    def _record(self, kind: i64, version: i64, length: i64, position: i64) -> None:
+        """A record header at stream ``position``."""
+        if kind < tls.CHANGE_CIPHER_SPEC or kind > tls.HEARTBEAT or version >> 8 != 3 or version & 0xFF > 4:
+            self._no_record(kind, version)
+            return
+        if length > tls.MAX_CIPHERTEXT:
+            self.fault(f.RECORD_OVERFLOW, length, tls.MAX_CIPHERTEXT)
+            self.state = DEAD_PROTOCOL
+            return
+        self.records += 1
+        self.kind = kind
+        self.length = length
+        self.left = length
+        self.record_start = position
+        self.last_kind = kind
+        self.last_length = length
+        self.last_frame = self.frame
+        self.body = SKIP
+        if self.partial and kind != tls.HANDSHAKE:
+            message: i64 = self.buffer[0]
+            self.fault(f.HANDSHAKE_INTERLEAVED, kind, message)
+            if kind != tls.ALERT:
+                self.drop_partial()
+        if self.closed and kind != tls.ALERT:
+            self.fault(f.RECORD_AFTER_CLOSE_NOTIFY, kind, 0)
+        if kind == tls.APPLICATION_DATA:
+            self._application_data(length, position)
+        elif length == 0:
+            self.fault(f.RECORD_EMPTY, kind, 0)
+        elif kind == tls.HANDSHAKE:
+            self._handshake(length, position)
+        elif kind == tls.ALERT:
+            if length == 2 or (not self.encrypted and length <= MAX_PLAIN_ALERT):
+                self.body = SMALL
+            else:
+                self._hidden_alert(position)
+        elif kind == tls.CHANGE_CIPHER_SPEC or not self.encrypted:
+            self.body = SMALL
+
+    def _no_record(self, kind: i64, version: i64) -> None:
+        """No record header where one must stand; what follows is not looked at."""
+        if kind < tls.CHANGE_CIPHER_SPEC or kind > tls.HEARTBEAT:
+            self.fault(f.RECORD_TYPE_UNKNOWN, kind, 0)
+        else:
+            self.fault(f.RECORD_VERSION, version, 0)
+        self.state = DEAD_PROTOCOL
+
+    def _application_data(self, length: i64, position: i64) -> None:
+        if self.last_event != APPLICATION_DATA_SEEN or (
+            self.app_marks < MAX_APP_MARKS and self.app_ack != self.record_ack
+        ):
+            self.app_marks += 1
+            self.app_ack = self.record_ack
+            event = self.event(APPLICATION_DATA_SEEN, position, position + 5 + length, self.record_ack, length)
+            event.before = self.app_bytes
+        self.app_records += 1
+        self.app_bytes += length
+        if length > self.app_longest:
+            self.app_longest = length
+            self.app_longest_frame = self.frame
+
+    def _handshake(self, length: i64, position: i64) -> None:
+        """A type 22 record: in clear before this side's ChangeCipherSpec, but a second hello of TLS 1.3 may follow one."""
+        if self.unsure:
+            self.body = PEEK
+            self.small = b""
+            return
+        if self.encrypted and not self._clear_after_ccs(length):
+            self._hidden_handshake(position)
+            return
+        if length > tls.MAX_PLAINTEXT:
+            self.fault(f.RECORD_OVERFLOW, length, tls.MAX_PLAINTEXT)
+        self.body = PEEK if self.encrypted and self.role != ROLE_SERVER else MESSAGES
+        self.small = b""
+
+    def _clear_after_ccs(self, length: i64) -> bool:
+        """Whether a handshake record behind the ChangeCipherSpec may be a hello in clear (RFC 8446 sections 4.1.4 and D.4)."""
+        log = self.log
+        if self.partial:
+            return True
+        if self.role == ROLE_SERVER:
+            return log.retry is not None and log.server_hello is None
+        hello = log.client_hello
+        if log.server_hello is not None and not log.is_tls13():
+            return False
+        return hello is not None and log.second_hello is None and hello.has(EXT_VERSIONS) and length >= 42
+
+    def _hidden_handshake(self, position: i64) -> None:
+        self.body = SKIP
+        self.hidden_handshakes += 1
+        self.event(ENCRYPTED_HANDSHAKE, position, position + 5 + self.length, self.record_ack, self.length)
+
+    def _hidden_alert(self, position: i64) -> None:
+        self.hidden_alerts += 1
+        self.event(ENCRYPTED_ALERT, position, position + 5 + self.length, self.record_ack, self.length)
+        self._alert(-1, -1, position)
+
+    def _alert(self, level: i64, description: i64, position: i64) -> None:
+        self.log.alert_count += 1
+        if len(self.log.alerts) < MAX_ALERTS:
+            self.log.alerts.append(TlsAlert(self.side, self.frame, self.time_ns, position, level, description))
+
+    def _body(self, data: bytes, start: i64, end: i64, position: i64) -> None:
+        """Body bytes of a record that is not skipped."""
+        if self.body == MESSAGES:
+            self.handshake_bytes(data, start, end, position)
+        elif self.body == SMALL:
+            if len(self.small) < 64:
+                self.small += data[start : end if end - start < 64 else start + 64]
+        elif self.body == OLD_HELLO:
+            self.buffer += data[start:end]
+        else:
+            have: i64 = len(self.small)
+            take: i64 = PEEK_BYTES - have
+            if take > end - start:
+                take = end - start
+            self.small += data[start : start + take]
+            if have + take == PEEK_BYTES or self.left == end - start:
+                self._peeked(data, start + take, end, position + take)
+
+    def _peeked(self, data: bytes, start: i64, end: i64, position: i64) -> None:
+        """The first bytes of a handshake record of unknown state are there: message in clear, or encrypted?"""
+        head = self.small
+        self.small = b""
+        clear: bool = False
+        if len(head) >= 4:
+            kind: i64 = head[0]
+            size: i64 = self._size(head, 0)
+            if self.unsure:
+                fits: bool = size + 4 <= self.length or self.length > 16000
+                clear = tls.is_message_type(kind) and fits and (size > 0 or kind == tls.SERVER_HELLO_DONE)
+            else:
+                clear = kind == tls.CLIENT_HELLO and 38 <= size <= tls.MAX_MESSAGE and head[4:5] == b"\x03"
+        if not clear:
+            self._hidden_handshake(self.record_start)
+            return
+        if self.unsure:
+            self.messages_off = False
+            self.unsure = False
+        self.body = MESSAGES
+        self.handshake_bytes(head, 0, len(head), position - len(head))
+        self.handshake_bytes(data, start, end, position)
+
+    def _record_end(self) -> None:
+        if self.body == MESSAGES:
+            self.record_done(self.length)
+        elif self.body == OLD_HELLO:
+            self._old_hello_end()
+        elif self.body == SMALL:
+            small = self.small
+            self.small = b""
+            if self.kind == tls.CHANGE_CIPHER_SPEC:
+                self._change_cipher_spec(small)
+            elif self.kind == tls.ALERT:
+                self._plain_alerts(small)
+            else:
+                self._heartbeat(small)
+
+    def _change_cipher_spec(self, body: bytes) -> None:
+        value: i64 = body[0]
+        if self.length != 1 or value != 1:
+            self.fault(f.CCS_MALFORMED, value, self.length)
+        self.ccs_count += 1
+        self.encrypted = True
+        self.unsure = False
+        self.event(CHANGE_CIPHER_SPEC_SEEN, self.record_start, self.record_start + 5 + self.length, self.record_ack, 1)
+
+    def _plain_alerts(self, body: bytes) -> None:
+        """Alerts in clear, two bytes each; a record with a single byte keeps it for the next (RFC 5246 allows the split)."""
+        o: i64 = 0
+        n: i64 = len(body)
+        if self.alert_half >= 0 and n >= 1:
+            second: i64 = body[0]
+            self._plain_alert(self.alert_half, second)
+            self.alert_half = -1
+            o = 1
+        while o + 1 < n:
+            level: i64 = body[o]
+            description: i64 = body[o + 1]
+            self._plain_alert(level, description)
+            o += 2
+        if o < n:
+            self.alert_half = body[o]
+
+    def _plain_alert(self, level: i64, description: i64) -> None:
+        self.plain_alerts += 1
+        if description == 0:
+            self.closed = True
+        self.event(ALERT_SEEN, self.record_start, self.record_start + 5 + self.length, self.record_ack, 2)
+        self._alert(level, description, self.record_start)
+
+    def _heartbeat(self, body: bytes) -> None:
+        """A heartbeat in clear must hold its payload and at least 16 bytes of padding (RFC 6520 section 4)."""
+        self.fault(f.HEARTBEAT_BEFORE_HANDSHAKE, self.length, 0)
+        if len(body) >= 3:
+            high: i64 = body[1]
+            low: i64 = body[2]
+            payload: i64 = high << 8 | low
+            if payload + 3 + 16 > self.length:
+                self.fault(f.HEARTBEAT_OVERSIZE, payload, self.length)
+        self.event(HEARTBEAT_SEEN, self.record_start, self.record_start + 5 + self.length, self.record_ack, self.length)
+
+    def _old_hello_end(self) -> None:
+        body = bytes(self.buffer)
+        self.buffer = bytearray()
+        self.body = SKIP
+        hello = parse_ssl2_hello(body, 0, len(body))
+        hello.frame = self.frame
+        self.role = ROLE_CLIENT
+        self.log.client_side = self.side
+        if self.log.client_hello is None:
+            self.log.client_hello = hello
+        self.fault(f.SSLV2, hello.version, 0)
+        end: i64 = self.record_start + len(body)
+        self.event(tls.CLIENT_HELLO, self.record_start, end, self.record_ack, hello.size)

@@ -1,0 +1,422 @@
+"""Data, acknowledgements and windows of one segment: RFC 9293 sections 3.4, 3.8 and 3.10.7.4, seen from outside.
+
+Runs for every segment: the in-order path comes first and touches as little as possible. Memory a direction is bounded by
+MAX_OUTSTANDING unacknowledged segments and MAX_HOLES holes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from tcpscope.state import recovery
+from tcpscope.state.connection import Connection
+from tcpscope.state.endpoint import Endpoint, Hole, Quantiles, Sent, Transfer
+from tcpscope.state.facts import (
+    ACK_OF_UNSEEN,
+    ACK_OF_UNSENT,
+    CAUSE_KEEP_ALIVE,
+    CAUSE_REORDERING,
+    CAUSE_TIMEOUT,
+    CAUSE_ZERO_WINDOW_PROBE,
+    DUPLICATE_SACK,
+    HOLE,
+    KEEP_ALIVE,
+    OUT_OF_ORDER,
+    RETRANSMISSION,
+    SACK_OF_UNSENT,
+    WINDOW_EXCEEDED,
+    WINDOW_FULL,
+    WINDOW_STALL,
+    ZERO_WINDOW,
+    ZERO_WINDOW_PROBE,
+)
+from tcpscope.state.seq import diff
+from tcpscope.wire.segment import FIN, RST, SYN, Segment
+
+MAX_OUTSTANDING: Final = 10_000
+MAX_HOLES: Final = 64
+PLAUSIBLE_JUMP: Final = 0x40000000  # the largest window RFC 7323 allows: nothing honest lies further ahead
+
+
+def payload(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
+    """Account for the payload of one segment: new, behind a hole, late, or sent again."""
+    t: Transfer = me.opened()
+    r: Transfer = peer.opened()
+    length: i64 = seg.length
+    seq: i64 = seg.seq
+    end: i64 = (seq + length) & 0xFFFFFFFF
+    if me.nxt < 0:
+        me.nxt = seq
+        if me.base < 0:
+            me.base = seq
+    ahead: i64 = diff(seq, me.nxt)
+    if t.zero_frame == 0 and r.zero_frame != 0 and length == 1 and ahead <= 0:
+        _probe(conn, side, me, t, seg, length)
+        if ahead < 0:
+            return
+    elif length == 1 and ahead == -1 and me.una == me.nxt:
+        _probe(conn, side, me, t, seg, length)
+        return
+    t.payload_segments += 1
+    t.payload_bytes += length
+    if t.first_data_frame == 0:
+        t.first_data_frame = seg.frame
+        t.first_data_time = seg.time_ns
+    if ahead == 0:
+        t.unique_bytes += length
+        _advance(conn, side, me, t, r, seg, end, length)
+    elif ahead > 0:
+        if ahead < PLAUSIBLE_JUMP:
+            open_hole(conn, side, me, t, seg, ahead)
+            t.unique_bytes += length
+            _advance(conn, side, me, t, r, seg, end, ahead + length)
+    else:
+        _old(conn, side, me, t, r, seg, end)
+    t.last_data_frame = seg.frame
+    t.last_data_time = seg.time_ns
+
+
+def _advance(
+    conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, seg: Segment, end: i64, advance: i64
+) -> None:
+    """New data: remember it until it is acknowledged, and hold it against the receiver's window (section 3.8.6)."""
+    me.nxt = end
+    t.position += advance
+    t.highest_frame = seg.frame
+    t.highest_time = seg.time_ns
+    t.highest_ip_id = seg.ip_id
+    if t.outstanding < MAX_OUTSTANDING:
+        _remember(t, seg, seg.seq, end)
+    if me.una >= 0:
+        flight: i64 = diff(end, me.una)
+        if flight > t.max_in_flight:
+            t.max_in_flight = flight
+    if t.full_frame != 0:
+        if r.zero_frame == 0 and t.srtt >= 0 and seg.time_ns - t.full_since > 2 * t.srtt + 100_000_000:
+            conn.note(WINDOW_STALL, side, t.full_frame, t.full_since, seg.frame, seg.time_ns - t.full_since, 0)
+        t.full_frame = 0
+    if r.right_edge >= 0:
+        over: i64 = diff(end, r.right_edge)
+        if over == 0:
+            t.window_full += 1
+            t.full_frame = seg.frame
+            t.full_since = seg.time_ns
+            conn.note(WINDOW_FULL, side, seg.frame, seg.time_ns, 0, diff(end, me.una) if me.una >= 0 else 0, 0)
+        elif over > 0 and not (r.zero_frame != 0 and over == 1):
+            conn.note(WINDOW_EXCEEDED, side, seg.frame, seg.time_ns, r.last_ack_frame, over, r.right_edge)
+
+
+def _remember(t: Transfer, seg: Segment, seq: i64, end: i64) -> None:
+    """Append to the list of segments that are not acknowledged."""
+    sent: Sent = Sent()
+    sent.seq = seq
+    sent.end = end
+    sent.frame = seg.frame
+    sent.time_ns = seg.time_ns
+    sent.last_frame = seg.frame
+    sent.last_time_ns = seg.time_ns
+    sent.sendings = 1
+    sent.ip_id = seg.ip_id
+    newest: Sent | None = t.newest
+    if newest is None:
+        t.oldest = sent
+    else:
+        newest.next = sent
+    t.newest = sent
+    t.outstanding += 1
+
+
+def open_hole(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment, size: i64) -> None:
+    """Bytes nxt..seq were sent before this segment and are not in the capture (yet)."""
+    _add_hole(t, Hole(me.nxt, seg.seq, seg.frame, seg.time_ns))
+    conn.note(HOLE, side, seg.frame, seg.time_ns, t.highest_frame, size, me.nxt)
+
+
+def _add_hole(t: Transfer, hole: Hole) -> None:
+    """Remember one hole; the oldest is forgotten, and counted, when there are too many."""
+    holes: list[Hole] | None = t.holes
+    if holes is None:
+        holes = []
+        t.holes = holes
+    if len(holes) >= MAX_HOLES:
+        forgotten: Hole = holes.pop(0)
+        t.hole_bytes_lost += diff(forgotten.right, forgotten.left)
+    holes.append(hole)
+
+
+def _old(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, seg: Segment, end: i64) -> None:
+    """A segment with bytes below nxt: late (fills a hole by reordering), or sent again."""
+    fresh: i64 = 0
+    late: bool = False
+    beyond: i64 = diff(end, me.nxt)
+    hole: Hole | None = None
+    if t.holes is not None:
+        hole = _first_hole(t.holes, seg.seq, end)
+    if hole is not None:
+        late = recovery.late_or_resent(t, r, hole, seg) or (hole.acknowledged and not _proves_unsent(hole, seg))
+        if hole.acknowledged and _proves_unsent(hole, seg):
+            # The sender had already received the ACK that covers these bytes and sends them as new ones.
+            conn.note(ACK_OF_UNSENT, 1 - side, hole.frame, hole.time_ns, seg.frame, hole.right, hole.left)
+        opened_frame: i64 = hole.frame
+        opened_time: i64 = hole.time_ns
+        fresh = _fill(t, seg.seq, end)
+        if late:
+            t.out_of_order += 1
+            conn.last_cause = CAUSE_REORDERING
+            conn.note(OUT_OF_ORDER, side, seg.frame, seg.time_ns, opened_frame, seg.time_ns - opened_time, fresh)
+    if beyond > 0:
+        fresh += beyond
+    t.unique_bytes += fresh
+    if not late:
+        repeated: i64 = seg.length - fresh
+        sent: Sent | None = _find(t, seg.seq)
+        cause: i64 = recovery.cause_of(me, t, r, seg, sent)
+        conn.last_cause = cause
+        t.retransmitted_segments += 1
+        t.retransmitted_bytes += repeated
+        other: i64 = sent.last_frame if sent is not None else 0
+        elapsed: i64 = seg.time_ns - sent.last_time_ns if sent is not None else -1
+        conn.note(RETRANSMISSION, side, seg.frame, seg.time_ns, other, cause, elapsed)
+        if cause == CAUSE_TIMEOUT:
+            t.backoff += 1
+        _resent(t, seg, end)
+    if beyond > 0:
+        _advance(conn, side, me, t, r, seg, end, beyond)
+
+
+def _proves_unsent(hole: Hole, seg: Segment) -> bool:
+    """True if the sender answers a time stamp of the ACK that covers the hole: it had that ACK before it sent (RFC 7323)."""
+    return hole.ts_val >= 0 and seg.ts_ecr >= 0 and diff(seg.ts_ecr, hole.ts_val) >= 0
+
+
+def _first_hole(holes: list[Hole], seq: i64, end: i64) -> Hole | None:
+    """The first hole that the bytes seq..end touch."""
+    for hole in holes:
+        if diff(seq, hole.right) < 0 and diff(end, hole.left) > 0:
+            return hole
+    return None
+
+
+def _fill(t: Transfer, seq: i64, end: i64) -> i64:
+    """Take seq..end out of the holes; returns how many bytes were missing until now."""
+    holes: list[Hole] | None = t.holes
+    if holes is None:
+        return 0
+    kept: list[Hole] = []
+    filled: i64 = 0
+    for hole in holes:
+        left: i64 = seq if diff(seq, hole.left) > 0 else hole.left
+        right: i64 = end if diff(end, hole.right) < 0 else hole.right
+        size: i64 = diff(right, left)
+        if size <= 0:
+            kept.append(hole)
+            continue
+        filled += size
+        if hole.acknowledged:
+            t.unseen_bytes -= size
+        if diff(hole.right, right) > 0 and len(kept) < MAX_HOLES:
+            rest: Hole = Hole(right, hole.right, hole.frame, hole.time_ns)
+            rest.acknowledged = hole.acknowledged
+            rest.ts_val = hole.ts_val
+            if diff(left, hole.left) > 0:
+                hole.right = left
+                kept.append(hole)
+            kept.append(rest)
+        elif diff(left, hole.left) > 0:
+            hole.right = left
+            kept.append(hole)
+    t.holes = kept if len(kept) > 0 else None
+    return filled
+
+
+def _find(t: Transfer, seq: i64) -> Sent | None:
+    """The unacknowledged segment that holds ``seq``. A retransmission is mostly the oldest one."""
+    sent: Sent | None = t.oldest
+    while sent is not None:
+        if diff(seq, sent.end) < 0:
+            return sent if diff(seq, sent.seq) >= 0 else None
+        sent = sent.next
+    return None
+
+
+def _resent(t: Transfer, seg: Segment, end: i64) -> None:
+    """Note the new sending on every unacknowledged segment that it repeats."""
+    sent: Sent | None = t.oldest
+    while sent is not None and diff(sent.seq, end) < 0:
+        if diff(sent.end, seg.seq) > 0:
+            sent.sendings += 1
+            sent.last_frame = seg.frame
+            sent.last_time_ns = seg.time_ns
+            sent.ip_id = seg.ip_id
+        sent = sent.next
+
+
+def _probe(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment, length: i64) -> None:
+    """Keep-alive (section 3.8.4) or zero-window probe (section 3.8.6.1): old or single bytes that ask for an ACK."""
+    r: Transfer = conn.side(1 - side).opened()
+    if r.zero_frame != 0:
+        t.window_probes += 1
+        conn.last_cause = CAUSE_ZERO_WINDOW_PROBE
+        conn.note(ZERO_WINDOW_PROBE, side, seg.frame, seg.time_ns, r.zero_frame, length, 0)
+        return
+    t.keep_alives += 1
+    conn.last_cause = CAUSE_KEEP_ALIVE
+    conn.note(KEEP_ALIVE, side, seg.frame, seg.time_ns, 0, seg.time_ns - me.last_time, length)
+
+
+def bare(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
+    """A segment without payload, SYN or RST: its sequence number still tells what its sender had sent before."""
+    if me.nxt < 0:
+        me.nxt = seg.seq
+        if me.base < 0:
+            me.base = seg.seq
+        return
+    ahead: i64 = diff(seg.seq, me.nxt)
+    if ahead == 0:
+        return
+    if ahead == -1 and me.una == me.nxt and seg.flags & FIN == 0:
+        _probe(conn, side, me, me.opened(), seg, 0)
+    elif 0 < ahead < PLAUSIBLE_JUMP:
+        t: Transfer = me.opened()
+        open_hole(conn, side, me, t, seg, ahead)
+        me.nxt = seg.seq
+        t.position += ahead
+
+
+def acknowledge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
+    """``me`` acknowledges bytes of ``peer``: what is no longer outstanding, round trips, duplicates, SACK (RFC 2018, 2883)."""
+    t: Transfer = me.opened()
+    p: Transfer = peer.opened()
+    ack: i64 = seg.ack
+    if peer.nxt < 0:
+        peer.nxt = ack
+        if peer.base < 0:
+            peer.base = ack
+    if peer.una < 0:
+        peer.una = peer.base if diff(ack, peer.base) >= 0 else ack
+    moved: i64 = diff(ack, peer.una)
+    if moved > 0:
+        beyond: i64 = diff(ack, peer.nxt)
+        if beyond > 0:
+            if beyond >= PLAUSIBLE_JUMP or (t.right_edge >= 0 and diff(ack, t.right_edge) > 1):
+                # The receiver never opened its window that far, so nobody can have sent these bytes.
+                conn.note(ACK_OF_UNSENT, side, seg.frame, seg.time_ns, 0, ack, peer.nxt)
+                return
+            _unseen(conn, side, peer, p, seg, beyond)
+        peer.una = ack
+        if p.oldest is not None:
+            _retire(p, ack, seg.time_ns)
+        if p.holes is not None:
+            _acknowledge_holes(conn, side, p, seg)
+        t.duplicate_run = 0
+        t.sack_high = -1
+        p.backoff = 0
+    elif moved == 0 and seg.length == 0 and p.oldest is not None and seg.flags & (SYN | FIN | RST) == 0:
+        # RFC 5681 section 2: data outstanding, no payload, same number, same window.
+        if t.last_ack == ack and (t.last_window == seg.window or seg.sack_count > 0):
+            t.duplicate_acks += 1
+            t.duplicate_run += 1
+    if seg.sack_count > 0:
+        _selective(conn, side, t, peer, seg)
+    t.last_ack = ack
+    t.last_ack_frame = seg.frame
+    t.last_ack_time = seg.time_ns
+
+
+def _retire(p: Transfer, ack: i64, now: i64) -> None:
+    """Drop what is acknowledged; the newest of it gives a round trip unless it was sent twice (Karn, RFC 6298 section 3)."""
+    sample: i64 = -1
+    sent: Sent | None = p.oldest
+    while sent is not None and diff(ack, sent.end) >= 0:
+        sample = now - sent.time_ns if sent.sendings == 1 else -1
+        p.outstanding -= 1
+        sent = sent.next
+    p.oldest = sent
+    if sent is None:
+        p.newest = None
+    elif diff(ack, sent.seq) > 0:
+        sent.seq = ack
+    if sample >= 0:
+        rtt: Quantiles | None = p.rtt
+        if rtt is None:
+            rtt = Quantiles()
+            p.rtt = rtt
+        rtt.add(sample)
+        recovery.update_rtt(p, sample)
+
+
+def _unseen(conn: Connection, side: i64, peer: Endpoint, p: Transfer, seg: Segment, size: i64) -> None:
+    """An ACK covers bytes that the capture has not shown: a hole that the receiver does not have."""
+    hole: Hole = Hole(peer.nxt, seg.ack, seg.frame, seg.time_ns)
+    hole.acknowledged = True
+    hole.ts_val = seg.ts_val
+    _add_hole(p, hole)
+    p.unseen_bytes += size
+    conn.note(ACK_OF_UNSEEN, 1 - side, seg.frame, seg.time_ns, p.highest_frame, size, peer.nxt)
+    peer.nxt = seg.ack
+    p.position += size
+    if conn.tls is not None and not conn.tls.off:
+        conn.tls.gap(1 - side, p.position)
+
+
+def _acknowledge_holes(conn: Connection, side: i64, p: Transfer, seg: Segment) -> None:
+    """Holes below the ACK: the receiver has the bytes, so it is the capture that lost them."""
+    holes: list[Hole] | None = p.holes
+    if holes is None:
+        return
+    for hole in holes:
+        if not hole.acknowledged and diff(seg.ack, hole.right) >= 0:
+            size: i64 = diff(hole.right, hole.left)
+            hole.acknowledged = True
+            hole.ts_val = seg.ts_val
+            p.unseen_bytes += size
+            conn.note(ACK_OF_UNSEEN, 1 - side, seg.frame, seg.time_ns, hole.frame, size, hole.left)
+            if conn.tls is not None and not conn.tls.off:
+                end: i64 = p.position + diff(hole.right, conn.side(1 - side).nxt)
+                conn.tls.gap(1 - side, end)
+
+
+def _selective(conn: Connection, side: i64, t: Transfer, peer: Endpoint, seg: Segment) -> None:
+    """SACK blocks: the highest edge of the run, duplicates (RFC 2883), and blocks that nobody sent."""
+    left: i64 = seg.sack_left0
+    right: i64 = seg.sack_right0
+    inside: bool = seg.sack_count > 1 and diff(left, seg.sack_left1) >= 0 and diff(right, seg.sack_right1) <= 0
+    if diff(left, seg.ack) < 0 or inside:
+        t.dsack_count += 1
+        conn.note(DUPLICATE_SACK, side, seg.frame, seg.time_ns, 0, left, right)
+    elif t.sack_high < 0 or diff(right, t.sack_high) > 0:
+        t.sack_high = right
+    if seg.sack_count > 1 and (t.sack_high < 0 or diff(seg.sack_right1, t.sack_high) > 0):
+        t.sack_high = seg.sack_right1
+    if peer.nxt >= 0 and diff(right, peer.nxt) > 0:
+        conn.note(SACK_OF_UNSENT, side, seg.frame, seg.time_ns, 0, right, peer.nxt)
+
+
+def window(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
+    """The window that ``me`` advertises (section 3.8.6; scaled by RFC 7323 section 2.2 unless the segment is a SYN)."""
+    t: Transfer = me.opened()
+    size: i64 = seg.window
+    t.last_window = size
+    if me.scale > 0 and seg.flags & SYN == 0:
+        size <<= me.scale
+    if seg.flags & (SYN | RST) == 0:
+        if t.max_window < 0 or size > t.max_window:
+            t.max_window = size
+        if t.min_window < 0 or size < t.min_window:
+            t.min_window = size
+        if size == 0:
+            t.zero_windows += 1
+            if t.zero_frame == 0 and seg.flags & FIN == 0:
+                t.zero_frame = seg.frame
+                t.zero_since = seg.time_ns
+        elif t.zero_frame != 0:
+            duration: i64 = seg.time_ns - t.zero_since
+            t.zero_time_total += duration
+            conn.note(ZERO_WINDOW, side, t.zero_frame, t.zero_since, seg.frame, duration, 0)
+            t.zero_frame = 0
+    if me.scale >= 0:
+        edge: i64 = (seg.ack + size) & 0xFFFFFFFF
+        if t.right_edge < 0 or diff(edge, t.right_edge) > 0:
+            t.right_edge = edge
