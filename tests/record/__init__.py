@@ -1,0 +1,1 @@
+"""Records sample_pcaps/: real traffic of this machine's kernel, impaired by a relay between two network namespaces."""
