@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SECOND_NS = 1_000_000_000
+MAX_MSL_NS = 3 * 365 * 86_400 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +26,5 @@ class Options:
 
     @property
     def msl_ns(self) -> int:
-        """``msl_seconds`` in nanoseconds."""
-        return round(self.msl_seconds * SECOND_NS)
+        """``msl_seconds`` in nanoseconds, at most three years: the hot layers calculate with 64 bits."""
+        return min(round(self.msl_seconds * SECOND_NS), MAX_MSL_NS)

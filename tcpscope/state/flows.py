@@ -42,7 +42,7 @@ from tcpscope.wire.segment import ACK, FIN, RST, SYN, Segment
 SWEEP_INTERVAL_NS: Final = 10_000_000_000
 IDLE_OPENING_NS: Final = 600_000_000_000  # beyond the SYN back-off of every stack (RFC 9293 section 3.8.3: at least 3 min)
 IDLE_OPEN_NS: Final = 3 * 3_600_000_000_000  # beyond the keep-alive interval of RFC 9293 section 3.8.4 (2 hours)
-ENDED_KEPT: Final = 65_536
+ENDED_KEPT: Final = 32_768  # twice
 NEAR: Final = 0x1000000  # a segment this close to an old connection's numbers belongs to it
 
 # Ports below this are assigned by IANA for services; a port that a client picks is above (RFC 6335 section 6).
@@ -73,7 +73,9 @@ class FlowTable:
         self.msl_ns: i64 = msl_ns
         self.max_connections: i64 = max_connections
         self.table: dict[bytes, Connection] = {}  # both directions' keys, the responder's once it has spoken
-        self.ended: dict[bytes, int] = {}  # canonical key -> stream number of a connection already handed over
+        # Canonical key -> stream number of connections already handed over: the latest ones, and those before.
+        self.ended: dict[bytes, int] = {}
+        self.ended_before: dict[bytes, int] = {}
         self.listeners: Listeners = Listeners()
         self.streams: i64 = 0
         self.live: i64 = 0
@@ -118,9 +120,10 @@ class FlowTable:
                 while conn.previous is not None:
                     conn = conn.previous
                     left.append(conn)
-        left.sort(key=_stream)
         self.table = {}
-        for conn in left:
+        left.sort(key=_stream, reverse=True)
+        while len(left) > 0:  # from the end, so that each is freed once it is judged
+            conn = left.pop()
             conn.previous = None
             self._hand_over(conn, END_CAPTURE)
 
@@ -160,7 +163,10 @@ class FlowTable:
         continued: bool = False
         if seg.flags & (SYN | ACK) != SYN and len(self.ended) > 0:
             # A late segment of a connection that was judged already keeps its number, as in Wireshark.
-            before: int = self.ended.get(min(key, reverse), -1)
+            canonical: bytes = min(key, reverse)
+            before: int = self.ended.get(canonical, -1)
+            if before < 0:
+                before = self.ended_before.get(canonical, -1)
             if before >= 0:
                 number = before
                 continued = True
@@ -253,7 +259,8 @@ class FlowTable:
         ending.finish(conn, self.now, self.msl_ns)
         if reason != END_CAPTURE and reason != END_REUSED:
             if len(self.ended) >= ENDED_KEPT:
-                self.ended.pop(next(iter(self.ended)))
+                self.ended_before = self.ended
+                self.ended = {}
             number: int = conn.stream
             self.ended[min(conn.key, reverse_key(conn.key))] = number
         self.sink(conn)

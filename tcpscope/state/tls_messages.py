@@ -40,6 +40,7 @@ class MessageReader:
         self.log: TlsLog = log
         self.role: i64 = ROLE_UNKNOWN
         self.clean: bool = clean  # the stream is known from the SYN on and has no hole so far
+        self.gap_at: i64 = -1  # stream position of the first hole
         self.frame: i64 = 0
         self.time_ns: i64 = 0
         self.ack: i64 = -1
@@ -58,7 +59,8 @@ class MessageReader:
         self.message_frame: i64 = 0
         self.message_records: i64 = 0
         self.small_record: bool = False
-        self.messages_off: bool = False  # message borders are lost, or a message is refused
+        self.messages_off: bool = False  # message borders are lost
+        self.refused: bool = False  # for good: a message was too large to be true
 
     def fault(self, code: i64, detail: i64, extra: i64) -> None:
         """Record a fault of this side at the current frame; proved if nothing before it is missing."""
@@ -163,14 +165,22 @@ class MessageReader:
             size: i64 = self._size(header, 0)
             if size > tls.MAX_MESSAGE:
                 kind: i64 = header[0]
-                self.fault(f.HANDSHAKE_LENGTH, kind, size)
-                self.messages_off = True
-                self._forget()
+                self._refuse(kind, size)
                 return o + take
             self.need = 4 + size
         if self.have == self.need:
             self._finish(position + take)
         return o + take
+
+    def _refuse(self, kind: i64, size: i64) -> None:
+        """A message too large to wait for. What follows it in this stream is as unknown as behind a hole."""
+        self.fault(f.HANDSHAKE_LENGTH if tls.is_message_type(kind) else f.MESSAGE_UNKNOWN, kind, size)
+        self.messages_off = True
+        self.refused = True
+        self.clean = False
+        if self.gap_at < 0:
+            self.gap_at = self.message_start
+        self._forget()
 
     def _finish(self, end: i64) -> None:
         """The message in the buffer is whole, apart from what the capture lacks."""

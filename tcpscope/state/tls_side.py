@@ -52,7 +52,6 @@ class TlsSide(MessageReader):
         self.start: i64 = position
         self.skip_end: i64 = 0
         self.state: i64 = LIVE
-        self.gap_at: i64 = -1  # position of the first hole
         self.encrypted: bool = False  # this side sent its ChangeCipherSpec
         self.unsure: bool = False  # begun or found again in the middle: content must tell what is in clear
         # The current record.
@@ -118,15 +117,14 @@ class TlsSide(MessageReader):
         self.at = shift + end
         self.skip_end = self.at + self.left if self.body == SKIP and self.left > 0 and self.state == LIVE else 0
 
-    def old_hello(self, data: bytes, start: i64, end: i64, position: i64, frame: i64, time_ns: i64, ack: i64) -> None:
-        """The first bytes of this side are a hello in SSL 2.0 format, recognised by its first eleven bytes."""
-        b0: i64 = data[start]
-        b1: i64 = data[start + 1]
+    def expect_old_hello(self, head: bytes, position: i64, ack: i64) -> None:
+        """This side begins with a hello in SSL 2.0 format; ``head`` are its first bytes, at least two."""
+        b0: i64 = head[0]
+        b1: i64 = head[1]
         self.left = ((b0 & 0x7F) << 8 | b1) + 2
         self.body = OLD_HELLO
         self.record_ack = ack
         self.record_start = position
-        self.consume(data, start, end, position, frame, time_ns, ack)
 
     def lose(self, count: i64) -> None:
         """The next ``count`` bytes are missing: counted through if the current record is known to hold them all."""
@@ -221,12 +219,18 @@ class TlsSide(MessageReader):
             self.body = SMALL
 
     def _no_record(self, kind: i64, version: i64) -> None:
-        """No record header where one must stand; what follows is not looked at."""
+        """No record header where one must stand; what follows is not looked at.
+
+        No fault behind an alert, which may have closed TLS for good (FTP goes back to plaintext so, RFC 4217 section 12.3), nor
+        as the first bytes of all: an answer in another protocol is told as such.
+        """
+        self.state = DEAD_PROTOCOL
+        if self.last_kind == tls.ALERT or self.records == 0:
+            return
         if kind < tls.CHANGE_CIPHER_SPEC or kind > tls.HEARTBEAT:
             self.fault(f.RECORD_TYPE_UNKNOWN, kind, 0)
         else:
             self.fault(f.RECORD_VERSION, version, 0)
-        self.state = DEAD_PROTOCOL
 
     def _application_data(self, length: i64, position: i64) -> None:
         if self.last_event != APPLICATION_DATA_SEEN or (
@@ -244,7 +248,7 @@ class TlsSide(MessageReader):
 
     def _handshake(self, length: i64, position: i64) -> None:
         """A type 22 record: in clear before this side's ChangeCipherSpec, but a second hello of TLS 1.3 may follow one."""
-        if self.unsure:
+        if self.unsure or (self.messages_off and not self.refused):
             self.body = PEEK
             self.small = b""
             return
@@ -253,7 +257,7 @@ class TlsSide(MessageReader):
             return
         if length > tls.MAX_PLAINTEXT:
             self.fault(f.RECORD_OVERFLOW, length, tls.MAX_PLAINTEXT)
-        self.body = PEEK if self.encrypted and self.role != ROLE_SERVER else MESSAGES
+        self.body = PEEK if self.encrypted and not self.partial and self.role != ROLE_SERVER else MESSAGES
         self.small = b""
 
     def _clear_after_ccs(self, length: i64) -> bool:
@@ -306,23 +310,25 @@ class TlsSide(MessageReader):
         head = self.small
         self.small = b""
         clear: bool = False
+        lost: bool = self.unsure or self.messages_off
         if len(head) >= 4:
             kind: i64 = head[0]
             size: i64 = self._size(head, 0)
-            if self.unsure:
+            if lost:
                 fits: bool = size + 4 <= self.length or self.length > 16000
                 clear = tls.is_message_type(kind) and fits and (size > 0 or kind == tls.SERVER_HELLO_DONE)
             else:
                 clear = kind == tls.CLIENT_HELLO and 38 <= size <= tls.MAX_MESSAGE and head[4:5] == b"\x03"
-        if not clear:
-            self._hidden_handshake(self.record_start)
-            return
-        if self.unsure:
+        if clear:
             self.messages_off = False
             self.unsure = False
-        self.body = MESSAGES
-        self.handshake_bytes(head, 0, len(head), position - len(head))
-        self.handshake_bytes(data, start, end, position)
+            self.body = MESSAGES
+            self.handshake_bytes(head, 0, len(head), position - len(head))
+            self.handshake_bytes(data, start, end, position)
+        elif self.encrypted:
+            self._hidden_handshake(self.record_start)
+        else:
+            self.body = SKIP  # encrypted, or the middle of a message: the hole hides which
 
     def _record_end(self) -> None:
         if self.body == MESSAGES:

@@ -12,40 +12,17 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcpscope.state import tls_detect
 from tcpscope.state import tls_faults as f
-from tcpscope.state.stream import MAX_HELD, ByteStream
+from tcpscope.state.stream import MAX_HELD
+from tcpscope.state.tls_detect import Sniffer
 from tcpscope.state.tls_log import TlsLog
-from tcpscope.state.tls_outcome import COMPLETE, INCOMPLETE, Ending, Outcome, assess
-from tcpscope.state.tls_side import DEAD_SSL2, LIVE, TlsSide
+from tcpscope.state.tls_outcome import Ending, Outcome, assess
+from tcpscope.state.tls_side import DEAD_PROTOCOL, DEAD_SSL2, LIVE, TlsSide
 from tcpscope.wire import tls
 from tcpscope.wire.segment import Segment
 
-MAX_SNIFFED_SEGMENTS: Final = 64
-MAX_SNIFFED_BYTES: Final = 64 * 1024
-MAX_SNIFFED_HELD: Final = 16 * 1024
 MAX_PADDING: Final = 6  # bytes of Ethernet padding that some capture points count into the IP length
-
-__all__ = ["COMPLETE", "INCOMPLETE", "TlsConnection"]
-
-
-class Sniffer:
-    """One direction before TLS is found in it."""
-
-    def __init__(self) -> None:
-        self.stream: ByteStream = ByteStream(MAX_SNIFFED_HELD)
-        self.side: TlsSide | None = None  # set once TLS is found
-        self.segments: i64 = 0
-        self.bytes: i64 = 0
-        self.at: i64 = 0  # in-order bytes up to here were looked at
-        self.clean: bool = True
-        self.looks: i64 = tls.LOOKS_UNKNOWN
-        self.acked: i64 = -1  # highest acknowledgement that this side sent with data
-        # Bytes that may be the beginning of a hello, and where they came from.
-        self.pending: bytes = b""
-        self.pending_at: i64 = 0
-        self.pending_ack: i64 = -1
-        self.pending_frame: i64 = 0
-        self.pending_time: i64 = 0
 
 
 class TlsConnection:
@@ -58,44 +35,39 @@ class TlsConnection:
         self.off: bool = False  # nothing more to find: the caller may stop feeding
         self.recognised: bool = False
         self.client_side: i64 = -1
-        self.missing_start0: bool = False  # that direction does not begin at its SYN
+        # Set by the owner before the first segment of that side: the direction does not begin at its SYN.
+        self.missing_start0: bool = False
         self.missing_start1: bool = False
+        # Bytes of each side's stream that the other acknowledged; the owner may set them before finish, -1 unknown.
+        self.acked0: i64 = -1
+        self.acked1: i64 = -1
         # What the first bytes of each direction look like (wire.tls.LOOKS_…); unknown if the start is not in the capture.
         self.looks0: i64 = tls.LOOKS_UNKNOWN
         self.looks1: i64 = tls.LOOKS_UNKNOWN
-        # Bytes of each side's stream that the other acknowledged at the end; the owner may set them, -1 unknown.
-        self.acked0: i64 = -1
-        self.acked1: i64 = -1
+        self.preamble: bool = False  # the ClientHello was not the first of its direction
+        self.server_from: i64 = -1  # where the server's TLS begins, by the acknowledgement in the ClientHello's segment
+        self.lost0: bool = False  # bytes of that side were acknowledged that the capture lacks
+        self.lost1: bool = False
         self.end_side: i64 = -1
         self.end_reset: bool = False
-        self.server_from: i64 = -1  # where the server's TLS begins, by the acknowledgement in the ClientHello's segment
-        self.preamble: bool = False  # the hello was not the first of its direction
-        self.lost0: bool = False  # bytes of that side are known to be missing
-        self.lost1: bool = False
         self.sniffer0: Sniffer | None = None
         self.sniffer1: Sniffer | None = None
         self.log: TlsLog | None = None
         self.outcome: Outcome | None = None
 
     def segment(self, side: i64, seg: Segment, position: i64, acked: i64) -> None:
-        """One segment with payload. ``position``: stream offset of its first byte; ``acked``: bytes of the other stream it
-        acknowledges, -1 unknown."""
+        """One segment with payload. ``position``: offset of its first byte in the stream of ``side``, 0 behind the SYN;
+        ``acked``: how many bytes of the other stream it acknowledges, -1 unknown."""
         if self.off:
             return
         s = self.sniffer0 if side == 0 else self.sniffer1
         if s is None:
-            s = Sniffer()
-            if side == 0:
-                s.clean = not self.missing_start0
-                self.sniffer0 = s
-            else:
-                s.clean = not self.missing_start1
-                self.sniffer1 = s
+            s = self._open(side)
         stream = s.stream
-        t = s.side
         length: i64 = seg.length
         if acked > s.acked:
             s.acked = acked
+        t = s.side
         if t is not None:
             if (
                 position == stream.next
@@ -103,7 +75,7 @@ class TlsConnection:
                 and stream.count == 0
                 and seg.captured == length
             ):
-                # In the middle of an encrypted record.
+                # Inside an encrypted record.
                 stream.next = position + length
                 t.at = position + length
                 t.left -= length
@@ -111,13 +83,15 @@ class TlsConnection:
         else:
             s.segments += 1
             s.bytes += length
-        if length <= MAX_PADDING and self._is_padding(s, seg):
+        if length <= MAX_PADDING and _is_padding(s, seg):
             return
+        s.frame = seg.frame
+        s.time_ns = seg.time_ns
         ready: bool = stream.offer(seg.data, seg.payload, seg.captured, length, position, acked)
         while ready:
-            self._slice(side, s, seg.frame, seg.time_ns)
+            self._slice(side, s)
             ready = stream.more()
-        if s.side is None and (s.segments >= MAX_SNIFFED_SEGMENTS or s.bytes >= MAX_SNIFFED_BYTES):
+        if s.side is None and s.exhausted():
             self._give_up()
 
     def gap(self, side: i64, position: i64) -> None:
@@ -131,11 +105,11 @@ class TlsConnection:
             return
         ready: bool = s.stream.gap(position)
         while ready:
-            self._slice(side, s, self._frame(s), self._time(s))
+            self._slice(side, s)
             ready = s.stream.more()
 
     def closed(self, side: i64, reset: bool) -> None:
-        """Optional: this side sent a FIN or RST. Only the first call counts; it tells who ended the connection."""
+        """This side sent a FIN or RST. Only the first call counts; it tells who ended the connection. Optional."""
         if self.end_side < 0:
             self.end_side = side
             self.end_reset = reset
@@ -145,244 +119,164 @@ class TlsConnection:
         self._drain(0, self.sniffer0)
         self._drain(1, self.sniffer1)
         log = self.log
-        if log is None or not self.recognised:
+        if log is None:
             return
         self.client_side = log.client_side
-        near = self.sniffer0
-        far = self.sniffer1
+        swapped: bool = log.client_side == 1
+        near = self.sniffer1 if swapped else self.sniffer0
+        far = self.sniffer0 if swapped else self.sniffer1
         ending = Ending()
-        fin_near = side_fin0
-        fin_far = side_fin1
-        rst_near = rst0
-        rst_far = rst1
-        if log.client_side == 1:
-            near = self.sniffer1
-            far = self.sniffer0
-            fin_near = side_fin1
-            fin_far = side_fin0
-            rst_near = rst1
-            rst_far = rst0
-        ending.fin_client = fin_near
-        ending.fin_server = fin_far
-        ending.rst_client = rst_near
-        ending.rst_server = rst_far
-        self._fill_ending(ending, near, far)
-        client = near.side if near is not None else None
-        server = far.side if far is not None else None
-        self.outcome = assess(log, client, server, ending)
-
-    def _fill_ending(self, ending: Ending, near: Sniffer | None, far: Sniffer | None) -> None:
-        swapped: bool = self.client_side == 1
-        if self.end_side >= 0:
-            ending.first = 0 if (self.end_side == 1) == swapped else 1
-            ending.first_reset = self.end_reset
+        ending.fin_client = side_fin1 if swapped else side_fin0
+        ending.fin_server = side_fin0 if swapped else side_fin1
+        ending.rst_client = rst1 if swapped else rst0
+        ending.rst_server = rst0 if swapped else rst1
         ending.acked_client = self.acked1 if swapped else self.acked0
         ending.acked_server = self.acked0 if swapped else self.acked1
         ending.lost_server = self.lost0 if swapped else self.lost1
         ending.server_looks = self.looks0 if swapped else self.looks1
-        if near is not None and near.acked > ending.acked_server:
-            ending.acked_server = near.acked
+        if self.end_side >= 0:
+            ending.first = 0 if (self.end_side == 1) == swapped else 1
+            ending.first_reset = self.end_reset
+        client: TlsSide | None = None
+        server: TlsSide | None = None
+        if near is not None:
+            client = near.side
+            if near.acked > ending.acked_server:
+                ending.acked_server = near.acked
         if far is not None:
+            server = far.side
             ending.seen_server = far.stream.next
             if far.acked > ending.acked_client:
                 ending.acked_client = far.acked
+        self.outcome = assess(log, client, server, ending)
+
+    def _open(self, side: i64) -> Sniffer:
+        if side == 0:
+            s = Sniffer(self.missing_start0)
+            self.sniffer0 = s
+        else:
+            s = Sniffer(self.missing_start1)
+            self.sniffer1 = s
+        return s
 
     def _drain(self, side: i64, s: Sniffer | None) -> None:
         if s is None or self.off:
             return
         ready: bool = s.stream.drain()
         while ready:
-            self._slice(side, s, self._frame(s), self._time(s))
+            self._slice(side, s)
             ready = s.stream.more()
         t = s.side
         if t is not None and s.stream.next > t.at:
             t.lose(s.stream.next - t.at)
 
-    def _frame(self, s: Sniffer) -> i64:
-        """Frame to put to bytes that a gap sets free: the last one looked at."""
-        t = s.side
-        return t.frame if t is not None else s.pending_frame
-
-    def _time(self, s: Sniffer) -> i64:
-        t = s.side
-        return t.time_ns if t is not None else s.pending_time
-
     def _give_up(self) -> None:
-        """No TLS in the first bytes of this direction. The other one, if it has TLS, is followed on."""
+        """No TLS in the first bytes of this direction. If the other one has TLS, that is followed on."""
         a = self.sniffer0
         b = self.sniffer1
         if (a is None or a.side is None) and (b is None or b.side is None):
-            self.off = True
+            self._stop()
+
+    def _stop(self) -> None:
+        self.off = True
+        if not self.recognised:
             self.sniffer0 = None
             self.sniffer1 = None
 
-    def _is_padding(self, s: Sniffer, seg: Segment) -> bool:
-        """Zero bytes where a record header is due: Ethernet padding that was counted as payload. No record begins with them."""
-        t = s.side
-        if t is not None and (t.state != LIVE or t.left > 0 or len(t.header) > 0):
-            return False
-        if t is None and len(s.pending) > 0:
-            return False
-        i: i64 = seg.payload
-        end: i64 = seg.payload + seg.captured
-        while i < end:
-            if seg.data[i] != 0:
-                return False
-            i += 1
-        return seg.captured > 0
-
-    def _slice(self, side: i64, s: Sniffer, frame: i64, time_ns: i64) -> None:
+    def _slice(self, side: i64, s: Sniffer) -> None:
         """The next in-order bytes of a direction are ready in its stream."""
         stream = s.stream
         t = s.side
         if t is not None:
-            t.consume(stream.data, stream.start, stream.end, stream.position, frame, time_ns, stream.ack)
-        else:
-            self._sniff(side, s, frame, time_ns)
-
-    def _sniff(self, side: i64, s: Sniffer, frame: i64, time_ns: i64) -> None:
-        """Look at the start of a slice for a hello; bytes that are too few to tell wait for the next slice."""
-        stream = s.stream
-        data = stream.data
-        start: i64 = stream.start
-        end: i64 = stream.end
-        position: i64 = stream.position
-        if end <= start:
+            t.consume(stream.data, stream.start, stream.end, stream.position, s.frame, s.time_ns, stream.ack)
+            if t.state >= DEAD_PROTOCOL:
+                self._side_dead()
             return
-        if position > s.at:
-            s.clean = False
-            s.pending = b""
-        if position == 0:
-            missing: bool = self.missing_start0 if side == 0 else self.missing_start1
-            s.looks = tls.LOOKS_UNKNOWN if missing else tls.looks(data, start, end)
+        known: i64 = self._known(1 - side)
+        answers: bool = known == tls_detect.CLIENT_FIRST or known == tls_detect.CLIENT_LATER
+        found: bool = s.examine(known, self.server_from if answers else -1)
+        if stream.position == 0:
             if side == 0:
                 self.looks0 = s.looks
             else:
                 self.looks1 = s.looks
-        s.at = position + (end - start)
-        if len(s.pending) == 0:
-            s.pending_at = position
-            s.pending_ack = stream.ack
-            s.pending_frame = frame
-            s.pending_time = time_ns
-        else:
-            data = s.pending + data[start : end if end - start < 512 else start + 512]
-            start = 0
-            position = s.pending_at
-        whole_end: i64 = len(data) if len(s.pending) > 0 else end
-        start = self._skip_preamble(side, s, data, start, whole_end, position)
-        if start < 0:
-            return
-        if start > 0 and len(s.pending) == 0 and start > stream.start:
-            position += start - stream.start
-        found: i64 = self._recognise(side, s, data, start, whole_end, position)
-        if found == tls.MORE and whole_end - start < 64:
-            s.pending = data[start:whole_end]
-            return
-        old = s.pending
-        s.pending = b""
-        if found == tls.YES:
-            self._begin(side, s, position, frame, time_ns, old, data, start)
-        elif len(old) > 0 and found == tls.NO:
-            # What waited is no hello; the slice itself may still begin with one.
-            s.at = stream.position
-            self._sniff(side, s, frame, time_ns)
+        if found:
+            self._begin(side, s, known)
 
-    def _skip_preamble(self, side: i64, s: Sniffer, data: bytes, start: i64, end: i64, position: i64) -> i64:
-        """Offset at which TLS may begin in ``data[start:end]``; -1 if all of it belongs to a preamble.
+    def _known(self, side: i64) -> i64:
+        """What this side is known to be, for the one that looks at the other."""
+        log = self.log
+        if log is None:
+            return tls_detect.NOTHING
+        if log.client_side == side:
+            return tls_detect.CLIENT_LATER if self.preamble else tls_detect.CLIENT_FIRST
+        return tls_detect.SERVER if log.client_side == 1 - side else tls_detect.RECORDS
 
-        Bytes of the server that the ClientHello's segment acknowledges were sent before it. A PROXY header stands in front of
-        the hello in the same segment.
-        """
-        if self.server_from >= 0 and self.recognised and position < self.server_from:
-            if position + (end - start) <= self.server_from:
-                s.pending = b""
-                return -1
-            return start + (self.server_from - position)
-        if position == 0 and not self.recognised and end - start >= 16:
-            if data[start : start + 6] == b"PROXY ":
-                stop: i64 = data.find(b"\r\n", start, start + 107 if start + 107 < end else end)
-                if stop > 0 and stop + 2 < end:
-                    return stop + 2
-            elif data[start : start + 12] == b"\r\n\r\n\0\r\nQUIT\n":
-                high: i64 = data[start + 14]
-                low: i64 = data[start + 15]
-                if start + 16 + (high << 8 | low) < end:
-                    return start + 16 + (high << 8 | low)
-        return start
-
-    def _recognise(self, side: i64, s: Sniffer, data: bytes, start: i64, end: i64, position: i64) -> i64:
-        """Whether TLS begins at ``data[start]``: NO, YES, or MORE."""
-        missing: bool = self.missing_start0 if side == 0 else self.missing_start1
-        if self.recognised and self.log is not None and self.log.client_side == 1 - side:
-            # The other side sent its ClientHello: this is the answer, whatever it is, unless a preamble may still go on.
-            if not self.preamble or end - start < 5:
-                return tls.YES
-            return tls.YES if tls.record_header(data, start) else tls.NO
-        first: bool = position == 0 and not missing
-        found: i64 = tls.hello_start(data, start, end, tls.CLIENT_HELLO, first)
-        if found == tls.NO:
-            found = tls.ssl2_hello_start(data, start, end)
-        if found == tls.NO:
-            found = tls.hello_start(data, start, end, tls.SERVER_HELLO, first)
-        if found == tls.NO and (missing or self.recognised or not s.clean) and tls.record_chain(data, start, end):
-            return tls.YES
-        return found
-
-    def _begin(
-        self, side: i64, s: Sniffer, position: i64, frame: i64, time_ns: i64, old: bytes, data: bytes, start: i64
-    ) -> None:
-        """TLS begins at ``data[start]``, which is stream ``position``. Bytes that waited go first, with their own origin."""
+    def _begin(self, side: i64, s: Sniffer, known: i64) -> None:
+        """TLS was found in this direction. Bytes that waited go first, with the frame and acknowledgement they came with."""
         stream = s.stream
         log = self.log
         if log is None:
             log = TlsLog()
             self.log = log
         self.recognised = True
-        t = TlsSide(side, log, position, s.clean)
+        t = TlsSide(side, log, s.found_at, s.clean)
         s.side = t
         stream.limit = MAX_HELD
-        known: bool = log.client_side == 1 - side
-        if known and tls.ssl2_hello_start(data, start, len(data) if len(old) > 0 else stream.end) != tls.YES:
+        pending = s.pending
+        s.pending = b""
+        head: bytes = pending + stream.data[s.found_offset : s.found_offset + 16]
+        kind: i64 = head[0]
+        message: i64 = head[5] if len(head) > 5 else -1
+        if known == tls_detect.CLIENT_FIRST or known == tls_detect.CLIENT_LATER:
             hello = log.client_hello
-            if hello is not None and hello.ssl2 and self._ssl2_answer(t, data, start, frame):
+            if hello is not None and hello.ssl2 and kind & 0x80 != 0 and head[2:3] == b"\x04":
+                # An SSL 2.0 SERVER-HELLO: what follows has no TLS records.
+                t.frame = s.frame
+                t.fault(f.SSLV2, tls.SSL2, 0)
+                t.state = DEAD_SSL2
+                self._side_dead()
                 return
-        if not known and position > 0:
-            self.preamble = True
-        kind: i64 = data[start]
-        if not known and kind & 0x80 != 0:
+        elif kind & 0x80 != 0 or (kind == tls.HANDSHAKE and message == tls.CLIENT_HELLO):
             log.client_side = side
-            self.server_from = s.pending_ack
-            if len(old) > 0:
-                t.old_hello(old, 0, len(old), position, s.pending_frame, s.pending_time, s.pending_ack)
-            else:
-                t.old_hello(data, start, stream.end, position, frame, time_ns, stream.ack)
+            self.preamble = s.found_at > 0
+            self.server_from = s.pending_ack if len(pending) > 0 else stream.ack
+            if kind & 0x80 != 0:
+                t.expect_old_hello(head, s.found_at, self.server_from)
+        elif kind == tls.HANDSHAKE and message == tls.SERVER_HELLO:
+            log.client_side = 1 - side
         else:
-            if not known and kind == tls.HANDSHAKE and self._is_client_hello(data, start):
-                log.client_side = side
-                self.server_from = s.pending_ack
-            elif not known and log.client_side < 0:
-                t.unsure = not self._is_hello(data, start)
-                if not t.unsure:
-                    log.client_side = 1 - side
-            if len(old) > 0:
-                t.consume(old, 0, len(old), position, s.pending_frame, s.pending_time, s.pending_ack)
-            else:
-                t.consume(data, start, stream.end, position, frame, time_ns, stream.ack)
-        if len(old) > 0:
-            t.consume(stream.data, stream.start, stream.end, stream.position, frame, time_ns, stream.ack)
+            t.unsure = True
+        if len(pending) > 0:
+            t.consume(pending, 0, len(pending), s.found_at, s.pending_frame, s.pending_time, s.pending_ack)
+        position: i64 = s.found_at + len(pending)
+        t.consume(stream.data, s.found_offset, stream.end, position, s.frame, s.time_ns, stream.ack)
+        if t.state >= DEAD_PROTOCOL:
+            self._side_dead()
 
-    def _is_client_hello(self, data: bytes, start: i64) -> bool:
-        return data[start + 5 : start + 6] == b"\x01"
+    def _side_dead(self) -> None:
+        """Nothing more to read in one direction; with both so the caller may stop."""
+        a = self.sniffer0
+        b = self.sniffer1
+        if a is None or b is None:
+            return
+        x = a.side
+        y = b.side
+        if x is not None and y is not None and x.state >= DEAD_PROTOCOL and y.state >= DEAD_PROTOCOL:
+            self._stop()
 
-    def _is_hello(self, data: bytes, start: i64) -> bool:
-        return data[start] == tls.HANDSHAKE and data[start + 5 : start + 6] == b"\x02"
 
-    def _ssl2_answer(self, t: TlsSide, data: bytes, start: i64, frame: i64) -> bool:
-        """True if the server answers in SSL 2.0: a two-byte header and message type 4 (SERVER-HELLO)."""
-        if data[start] & 0x80 == 0 or data[start + 2 : start + 3] != b"\x04":
+def _is_padding(s: Sniffer, seg: Segment) -> bool:
+    """Zero bytes where a record header is due: Ethernet padding that was counted as payload. No record begins with them."""
+    t = s.side
+    if t is not None and (t.state != LIVE or t.left > 0 or len(t.header) > 0):
+        return False
+    if t is None and len(s.pending) > 0:
+        return False
+    i: i64 = seg.payload
+    end: i64 = seg.payload + seg.captured
+    while i < end:
+        if seg.data[i] != 0:
             return False
-        t.frame = frame
-        t.fault(f.SSLV2, tls.SSL2, 0)
-        t.state = DEAD_SSL2
-        return True
+        i += 1
+    return seg.captured > 0

@@ -37,6 +37,7 @@ from tcpscope.wire.segment import FIN, RST, SYN, Segment
 
 MAX_OUTSTANDING: Final = 10_000
 MAX_HOLES: Final = 64
+MAX_WALK: Final = 1024  # unacknowledged segments looked at to find the one that is sent again
 PLAUSIBLE_JUMP: Final = 0x40000000  # the largest window RFC 7323 allows: nothing honest lies further ahead
 
 
@@ -234,17 +235,21 @@ def _fill(t: Transfer, seq: i64, end: i64) -> i64:
 def _find(t: Transfer, seq: i64) -> Sent | None:
     """The unacknowledged segment that holds ``seq``. A retransmission is mostly the oldest one."""
     sent: Sent | None = t.oldest
-    while sent is not None:
+    steps: i64 = 0
+    while sent is not None and steps < MAX_WALK:
         if diff(seq, sent.end) < 0:
             return sent if diff(seq, sent.seq) >= 0 else None
         sent = sent.next
+        steps += 1
     return None
 
 
 def _resent(t: Transfer, seg: Segment, end: i64) -> None:
     """Note the new sending on every unacknowledged segment that it repeats."""
     sent: Sent | None = t.oldest
-    while sent is not None and diff(sent.seq, end) < 0:
+    steps: i64 = 0
+    while sent is not None and steps < MAX_WALK and diff(sent.seq, end) < 0:
+        steps += 1
         if diff(sent.end, seg.seq) > 0:
             sent.sendings += 1
             sent.last_frame = seg.frame
