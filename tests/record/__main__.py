@@ -6,14 +6,14 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import time
 import traceback
 from pathlib import Path
 
-from . import scenarios  # noqa: F401  (registers them)
 from .manual import write_readme
-from .scenario import REGISTRY, record
+from .scenario import REGISTRY, in_order, record
 
 FOLDER = Path(__file__).resolve().parents[2] / "sample_pcaps"
 
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--readme", action="store_true", help="only write the README again")
     parser.add_argument("--output", type=Path, default=FOLDER, help="folder for the captures")
     given = parser.parse_args()
-    known = list(REGISTRY)
+    known = [one.name for one in in_order()]
     if given.list:
         print("\n".join(f"{name:32} {REGISTRY[name].what}" for name in known))
         return 0
@@ -38,6 +38,7 @@ def main() -> int:
         return 0
     if os.geteuid() != 0:
         parser.error("namespaces, tap devices and tracefs need root")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was made is also taken down
     failed = _record_all(given.names or known, given.output)
     write_readme(given.output)
     return 1 if failed else 0

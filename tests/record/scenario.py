@@ -61,7 +61,8 @@ def scenario(
     v6: bool = False,
 ) -> Callable[[Body], Body]:
     """Register a scenario. `delay` is the path's, one way, in seconds; `recorder` "relay" or the program that the body
-    itself runs to write `lab.path`; `limit` is the time, in seconds, that it may take; `v6` has the namespaces speak IPv6 too.
+    itself runs to write `lab.path`; `limit` is the time, in seconds, that it may take; `v6` has the namespaces speak
+    IPv6 too.
     """
 
     def register(body: Body) -> Body:
@@ -73,6 +74,13 @@ def scenario(
         return body
 
     return register
+
+
+def in_order() -> list[Scenario]:
+    """All scenarios in the order of the README: by module, then as they stand there."""
+    from .scenarios import ORDER
+
+    return [one for module in ORDER for one in REGISTRY.values() if one.body.__module__ == module.__name__]
 
 
 def record(one: Scenario, folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the kernel itself says about a scenario: state changes, retransmissions, resets, counters.
 
-State changes come from the tracepoint sock:inet_sock_set_state. The kernel turns a socket in TIME-WAIT (and an orphan in
-FIN-WAIT-2) into a small record that the tracepoint does not follow, and keeps a half-open connection as a request
+State changes come from the tracepoint sock:inet_sock_set_state. The kernel turns a socket in TIME-WAIT (and an orphan
+in FIN-WAIT-2) into a small record that the tracepoint does not follow, and keeps a half-open connection as a request
 without a socket: those are read from /proc/net/tcp every few milliseconds.
 """
 
@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ class Truth:
         self._stack.close()
 
     def _trace(self) -> Path:
-        root = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tcpscope-trace-")))
+        root = Path(tempfile.mkdtemp(prefix="tcpscope-trace-"))
+        self._stack.callback(root.rmdir)  # not a tree removal: never inside a tracefs that is still mounted
         subprocess.run(["mount", "-t", "tracefs", "none", str(root)], check=True)
         self._stack.callback(subprocess.run, ["umount", str(root)], check=True)
         instance = root / "instances" / f"tcpscope-{os.getpid()}"
@@ -92,15 +94,20 @@ class Truth:
         return instance
 
     def _poll(self, host: Host) -> None:
-        with host.inside():
-            tables = [open(f"/proc/thread-self/net/{name}", "rb", buffering=0) for name in ("tcp", "tcp6")]
+        with contextlib.ExitStack() as stack:
+            with host.inside():  # a table once open stays that of its namespace
+                paths = [Path(f"/proc/thread-self/net/{name}") for name in ("tcp", "tcp6")]
+                tables = [stack.enter_context(path.open("rb", buffering=0)) for path in paths]
+            self._watch(tables)
+
+    def _watch(self, tables: list[FileIO]) -> None:
         live: dict[tuple[Tuple, str], Polled] = {}
         while not self._stop.wait(0.01):
             now = time.monotonic()
             found = set()
             for table in tables:
                 table.seek(0)
-                for line in b"".join(iter(lambda t=table: t.read(65536), b"")).decode().splitlines()[1:]:  # type: ignore[misc]
+                for line in table.readall().decode().splitlines()[1:]:
                     fields = line.split()
                     if fields[3] in POLLED and fields[9] == "0":
                         found.add(((*_address(fields[1]), *_address(fields[2])), POLLED[fields[3]]))
@@ -111,8 +118,6 @@ class Truth:
                 live[mark].last = now
             for mark in [mark for mark in live if mark not in found]:
                 live.pop(mark).alive = False
-        for table in tables:
-            table.close()
 
     def finish(self, first_ns: int) -> dict[str, Any]:
         """The truth of the scenario that just ended; times in seconds since the capture's first frame."""
@@ -206,11 +211,13 @@ def _events(trace: str) -> list[tuple[float, str, dict[str, str]]]:
 def _key(fields: dict[str, str]) -> Tuple:
     v6 = fields["family"] == "AF_INET6"
     local, remote = (fields["saddrv6"], fields["daddrv6"]) if v6 else (fields["saddr"], fields["daddr"])
+    # An IPv4 connection to a socket that listens on [::] has mapped addresses.
+    local, remote = local.removeprefix("::ffff:"), remote.removeprefix("::ffff:")
     return local, int(fields["sport"]), remote, int(fields["dport"])
 
 
 def _sent_again(events: list[tuple[float, str, dict[str, str]]], origin: float) -> dict[str, Any]:
-    """Retransmissions with the sender's congestion state (the reason, in effect), and resets with the kernel's reason."""
+    """Retransmissions with the sender's congestion state (in effect the cause), resets with the kernel's reason."""
     congestion: dict[Tuple, str] = {}
     again: list[list[object]] = []
     resets: list[list[object]] = []

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from . import closing, data, files, opening, timewait, tls
 
-__all__ = ["closing", "data", "files", "opening", "timewait", "tls"]
+ORDER = (opening, closing, timewait, data, tls, files)

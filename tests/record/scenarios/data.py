@@ -16,12 +16,17 @@ from .opening import exchange, finish
 SNAP = 110  # headers with all options, and a taste of the data
 
 
+def send_and_close(sender: socket.socket, data: bytes) -> None:
+    sender.sendall(data)
+    sender.close()
+
+
 def download(lab: Lab, client_port: int, size: int) -> None:
     """The client asks, the server sends `size` bytes and closes."""
     near, far = lab.pair(PORT, client_port)
     near.sendall(b"send it\n")
     far.recv(100)
-    sender = lab.spawn(lambda: (far.sendall(b"d" * size), far.close()))
+    sender = lab.spawn(lambda: send_and_close(far, b"d" * size))
     drain(near)
     sender.join(30)
     time.sleep(0.1)
@@ -31,7 +36,8 @@ def download(lab: Lab, client_port: int, size: int) -> None:
 
 @scenario(
     "lost-data-fast-retransmit",
-    "one data segment of the server is lost; selective acknowledgements bring a fast retransmission (seen at the sender)",
+    "one data segment of the server is lost; selective acknowledgements bring a fast retransmission (seen at the "
+    "sender)",
     proof=("tcp.analysis.fast_retransmission", "tcp.options.sack_le"),
     counters=("server.TcpExtTCPFastRetrans", "server.TcpExtTCPSackRecovery"),
     point="server",
@@ -70,7 +76,8 @@ def lost_data_without_sack(lab: Lab) -> None:
 
 @scenario(
     "lost-data-burst",
-    "five of ten segments are lost, among them a retransmission: selective acknowledgements fill the holes (seen at the sender)",
+    "five of ten segments are lost, among them a retransmission: selective acknowledgements fill the holes (seen "
+    "at the sender)",
     proof=("tcp.options.sack.count > 1", "tcp.analysis.retransmission"),
     counters=("server.TcpRetransSegs", "server.TcpExtTCPSackRecovery"),
     point="server",
@@ -106,9 +113,10 @@ def timeout_retransmit(lab: Lab) -> None:
 
 @scenario(
     "tail-loss-probe",
-    "the last segment of an answer is lost; a tail-loss probe repeats it after two round trips, long before the time-out",
+    "the last two segments of an answer are lost; after two round trips, long before the time-out, a tail-loss probe "
+    "repeats the last, whose selective acknowledgement brings back the other",
     proof=("tcp.srcport == 7777 && tcp.analysis.retransmission",),
-    counters=("server.TcpExtTCPLossProbes", "server.TcpExtTCPLossProbeRecovery"),
+    counters=("server.TcpExtTCPLossProbes",),
     point="server",
     snap=SNAP,
 )
@@ -116,7 +124,7 @@ def tail_loss_probe(lab: Lab) -> None:
     near, far = lab.pair(PORT, 51063)
     exchange(near, far)
     exchange(near, far)
-    lab.relay.drop(wire.server(wire.data), skip=5)
+    lab.relay.drop(wire.server(wire.data), count=2, skip=4)
     far.sendall(b"t" * 1448 * 6)
     for _ in range(1448 * 6):
         near.recv(1)
@@ -139,11 +147,11 @@ def reordered(lab: Lab) -> None:
     far.sendall(b"r" * 1448 * 5)
     for _ in range(1448 * 5):
         near.recv(1)
-    assert not lab_retransmitted(lab), "the swap was taken for a loss"
+    assert not sent_twice(lab), "the swap was taken for a loss"
     finish(near, far)
 
 
-def lab_retransmitted(lab: Lab) -> bool:
+def sent_twice(lab: Lab) -> bool:
     """Has the server sent any of its data twice?"""
     numbers = [segment.seq for segment in lab.relay.seen if wire.server(wire.data)(segment)]
     return len(numbers) != len(set(numbers))
@@ -207,7 +215,7 @@ def ack_lost(lab: Lab) -> None:
 def zero_window(lab: Lab) -> None:
     listener = lab.own(lab.server.listen(PORT, options={(socket.SOL_SOCKET, socket.SO_RCVBUF): 8192}))
     near, far = lab.pair(PORT, 51009, listener)
-    sender = lab.spawn(lambda: (near.sendall(b"z" * 40_000), near.close()))
+    sender = lab.spawn(lambda: send_and_close(near, b"z" * 40_000))
     time.sleep(2)
     drain(far)
     sender.join(5)
@@ -273,7 +281,8 @@ def keep_alive_dead_peer(lab: Lab) -> None:
 
 @scenario(
     "path-mtu",
-    "a router on the path takes at most 1,400 bytes and says so by ICMP: the server sends the same data again in smaller segments",
+    "a router on the path takes at most 1,400 bytes and says so by ICMP: the server sends the same data again in "
+    "smaller segments",
     proof=("icmp.type == 3 && icmp.code == 4", "tcp.len == 1348"),
     point="server",
     snap=SNAP,
@@ -292,7 +301,7 @@ def path_mtu(lab: Lab) -> None:
 @scenario(
     "path-mtu-black-hole",
     "the same router says nothing: time-outs, until the server tries smaller segments by itself (RFC 4821)",
-    proof=("tcp.analysis.rto", "tcp.len == 972 || tcp.len == 960 || tcp.len == 1012"),
+    proof=("tcp.analysis.rto", "tcp.len == 1024"),
     counters=("server.TcpExtTCPTimeouts",),
     point="server",
     snap=SNAP,
@@ -329,7 +338,7 @@ def urgent(lab: Lab) -> None:
 
 @scenario(
     "sequence-wrap",
-    "the server's answer is acknowledged while the client's sequence numbers pass 2^32, with one segment lost at the turn",
+    "the client's sequence numbers pass 2^32 in the middle of an upload, and the segment at the turn is lost",
     proof=(
         "tcp.seq_raw > 4294960000 && tcp.len > 0",
         "tcp.seq_raw < 60000 && tcp.len > 0",
@@ -345,12 +354,11 @@ def sequence_wrap(lab: Lab) -> None:
     start_with(near, (1 << 32) - 5000)
     near.connect((lab.server.address, PORT))
     far = lab.own(listener.accept()[0])
-    sender = lab.spawn(lambda: (near.sendall(b"w" * 20_000), near.shutdown(socket.SHUT_WR)))
+    sender = lab.spawn(lambda: send_and_close(near, b"w" * 20_000))
     drain(far)
     sender.join(5)
     far.close()
-    drain(near)
-    near.close()
+    time.sleep(0.05)
 
 
 @scenario(

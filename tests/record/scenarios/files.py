@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ from ..files import TaggingWriter
 from ..lab import PORT, Host, Lab, drain, run
 from ..programs import curl, nginx
 from ..scenario import scenario
-from .data import SNAP, download
+from .data import SNAP, download, send_and_close
 from .opening import exchange, finish
 
 
@@ -29,7 +30,7 @@ def http_clean(lab: Lab) -> None:
 
 @scenario(
     "http-many",
-    "ab with 24 short connections to nginx, six at a time; the server closes each first",
+    "ab: 24 requests to nginx, each on a connection of its own, six at a time, and a last one unused; the server closes first",
     proof=("tcp.stream == 23 && tcp.flags.fin == 1", "!tcp.flags.reset == 1"),
     snap=SNAP,
 )
@@ -54,7 +55,8 @@ def ipv6_http(lab: Lab) -> None:
 
 @scenario(
     "vlan",
-    "HTTP on VLAN 77, as on a trunk between two switches (802.1Q tags put on by the relay), with the ARP that came first",
+    "HTTP on VLAN 77, as on a trunk between two switches (802.1Q tags put on by the relay), with the ARP that "
+    "came first",
     proof=("vlan.id == 77 && http.response.code == 200", "vlan && arp"),
 )
 def vlan(lab: Lab) -> None:
@@ -81,7 +83,9 @@ def raw_ip(lab: Lab) -> None:
 
 def _tcpdump(lab: Lab, host: Host, *arguments: str) -> subprocess.Popen[bytes]:
     """tcpdump in a namespace, writing lab.path; returns when it captures."""
-    process = host.popen("tcpdump", "-n", "-U", "-Z", "root", "-w", str(lab.path), *arguments, stderr=subprocess.PIPE)
+    process = host.popen(
+        "tcpdump", "-n", "--immediate-mode", "-Z", "root", "-w", str(lab.path), *arguments, stderr=subprocess.PIPE
+    )
     assert process.stderr is not None
     for line in process.stderr:
         if b"listening on" in line:
@@ -126,19 +130,20 @@ def sll2(lab: Lab) -> None:
 
 @scenario(
     "loopback-offload",
-    "loopback at the server: segments of up to 64 KiB and checksums that are not filled in yet, as with offloading; cut to 110 bytes",
+    "loopback at the server: segments of up to 64 KiB and checksums that are not filled in yet, as with "
+    "offloading; cut to 110 bytes",
     proof=("tcp.len > 20000", "tcp.flags.fin == 1"),
     recorder="tcpdump -i lo -s 110",
 )
 def loopback_offload(lab: Lab) -> None:
-    listener = lab.own(lab.server.socket())
+    listener = lab.own(lab.server.unbound())
     listener.bind(("127.0.0.1", PORT))
     listener.listen(1)
     capture = _tcpdump(lab, lab.server, "-i", "lo", "-s", str(SNAP))
-    near = lab.own(lab.server.socket())
+    near = lab.own(lab.server.unbound())
     near.connect(("127.0.0.1", PORT))
     far = lab.own(listener.accept()[0])
-    sender = lab.spawn(lambda: (far.sendall(b"o" * 400_000), far.close()))
+    sender = lab.spawn(lambda: send_and_close(far, b"o" * 400_000))
     drain(near)
     sender.join(5)
     near.close()
@@ -153,7 +158,7 @@ def loopback_offload(lab: Lab) -> None:
 )
 def self_connect(lab: Lab) -> None:
     capture = _tcpdump(lab, lab.client, "-i", "lo")
-    near = lab.own(lab.client.socket())
+    near = lab.own(lab.client.unbound())
     near.bind(("127.0.0.1", 53006))
     near.connect(("127.0.0.1", 53006))
     near.sendall(b"hello, me\n")
@@ -195,7 +200,8 @@ def one_sided(lab: Lab) -> None:
 
 @scenario(
     "capture-loss",
-    "the capture lacks every fifth data segment although the receiver acknowledged it: loss in the capture, not in the network",
+    "the capture lacks every fifth data segment although the receiver acknowledged it: loss in the capture, not "
+    "in the network",
     proof=("tcp.analysis.lost_segment", "tcp.analysis.ack_lost_segment", "!tcp.analysis.retransmission"),
     snap=SNAP,
 )
@@ -230,13 +236,14 @@ def handshake_cut_off(lab: Lab) -> None:
     snap=200,
 )
 def cut_capture(lab: Lab) -> None:
-    lab.after = lambda path: path.write_bytes(path.read_bytes()[:-100])
+    lab.after = lambda path: os.truncate(path, path.stat().st_size - 100)
     download(lab, 53011, 12_000)
 
 
 @scenario(
     "two-interfaces",
-    "one connection captured at both hosts: pcapng with two interfaces, nanoseconds, comment and statistics; one segment lost between",
+    "one connection captured at both hosts: pcapng with two interfaces, nanoseconds, comment and statistics; one "
+    "segment lost between",
     proof=("frame.interface_name == \"server-eth0\"", "frame.interface_id == 0"),
     counters=("server.TcpRetransSegs",),
     point="both",

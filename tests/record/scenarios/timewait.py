@@ -39,7 +39,8 @@ def time_wait_held(lab: Lab) -> None:
 
 @scenario(
     "port-reused-safely",
-    "half a second into the server's TIME-WAIT the client uses the same port again: higher ISN, newer timestamp (RFC 6191)",
+    "half a second into the server's TIME-WAIT the client uses the same port again: higher ISN, newer timestamp "
+    "(RFC 6191)",
     proof=("tcp.analysis.reused_ports", "!tcp.flags.reset == 1", "tcp.stream == 1 && tcp.flags.fin == 1"),
     counters=("server.TcpExtTW",),
 )
@@ -54,8 +55,8 @@ def port_reused_safely(lab: Lab) -> None:
 
 @scenario(
     "port-reused-unsafely",
-    "no TIME-WAIT and no timestamps at the server: the same ports come back with an ISN inside the old sequence numbers, "
-    "and a delayed duplicate of the old connection is taken for data of the new one",
+    "no TIME-WAIT and no timestamps at the server: the same ports come back with an ISN inside the old sequence "
+    "numbers, and a delayed duplicate of the old connection is taken for data of the new one",
     proof=("tcp.analysis.reused_ports", "tcp.stream == 1 && tcp contains \"old data\""),
     counters=("server.TcpExtTCPTimeWaitOverflow",),
     point="server",
@@ -83,9 +84,10 @@ def port_reused_unsafely(lab: Lab) -> None:
     far.close()
     time.sleep(0.3)
     near = lab.own(lab.client.bound(51053))
-    start_with(near, isn)
+    start_with(near, isn - len(b"question\n"))
     near.connect((lab.server.address, PORT))
     far = lab.own(listener.accept()[0])
+    exchange(near, far)
     exchange(near, far)
     lab.relay.inject(SERVER, old[0])
     assert b"old data" in far.recv(100), "the old duplicate was not accepted"
@@ -97,8 +99,8 @@ def port_reused_unsafely(lab: Lab) -> None:
 
 @scenario(
     "port-reused-refused",
-    "the same ports again inside TIME-WAIT with a lower ISN and no timestamp: the server's TIME-WAIT answers with its old "
-    "ACK, the client resets it and its repeated SYN succeeds",
+    "the same ports again inside TIME-WAIT with a lower ISN and no timestamp: the server's TIME-WAIT answers with its "
+    "old ACK, the client resets it and its repeated SYN succeeds",
     proof=("tcp.flags.reset == 1 && tcp.srcport == 51054", "tcp.flags.fin == 1"),
 )
 def port_reused_refused(lab: Lab) -> None:
@@ -116,8 +118,8 @@ def port_reused_refused(lab: Lab) -> None:
 
 @scenario(
     "time-wait-killed",
-    "a delayed duplicate reaches the server's TIME-WAIT, its ACK finds no socket at the client, whose RST ends TIME-WAIT early "
-    "(RFC 1337)",
+    "a delayed duplicate reaches the server's TIME-WAIT, its ACK finds no socket at the client, whose RST ends "
+    "TIME-WAIT early (RFC 1337)",
     proof=("tcp.flags.reset == 1 && tcp.srcport == 51055",),
     counters=("client.TcpOutRsts",),
     point="server",
