@@ -17,7 +17,11 @@ HOT = ("tcpscope/capture", "tcpscope/wire", "tcpscope/state")
 
 # Modules of the hot layers that stay plain Python, each with its reason.
 PLAIN = {
-    "tcpscope/capture/source.py": "waits for files and pipes, and needs optional packages",
+    "tcpscope/capture/source.py": "waits for files and pipes, and takes any object that reads",
+    "tcpscope/wire/address.py": "for reports: text of an address, once a connection",
+    "tcpscope/wire/cipher_names.py": "a table: nothing in it runs",
+    "tcpscope/wire/ciphers.py": "for rules and reports: looks names up, once a connection",
+    "tcpscope/wire/fingerprint.py": "for reports: hashing, once a connection",
 }
 
 DESCRIBING = {"egg_info", "dist_info", "sdist"}  # commands that need no extension module

@@ -27,3 +27,8 @@ def pytest_sessionstart() -> None:
     found = "compiled" if compiled() else "uncompiled"
     if expected and expected != found:
         pytest.exit(f"TCPSCOPE_EXPECT={expected}, but what is imported is {pytest_report_header()}", returncode=3)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--snapshot-update`` for tests/test_samples.py."""
+    parser.addoption("--snapshot-update", action="store_true", help="store what the samples give now as their snapshots")

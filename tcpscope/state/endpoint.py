@@ -58,7 +58,8 @@ class Hole:
         self.frame: i64 = frame  # the segment behind the hole, or the ACK for bytes unseen
         self.time_ns: i64 = time_ns
         self.acknowledged: bool = False
-        self.ts_val: i64 = -1  # of the ACK that covered it
+        self.ts_val: i64 = -1  # of the ACK for bytes unseen, if no earlier segment carried it
+        self.beyond_window: bool = False  # that ACK lies beyond every window its sender had opened
 
 
 class Quantiles:
@@ -100,9 +101,8 @@ class Quantiles:
             if seen >= wanted:
                 bucket: i64 = key
                 shift: i64 = bucket // 64
-                one: i64 = 1
                 low: i64 = (bucket % 64) << shift
-                middle: i64 = low + ((one << shift) >> 1)
+                middle: i64 = (low + ((bucket % 64 + 1) << shift)) // 2
                 return max(self.minimum, min(self.maximum, middle))
         return self.maximum
 
@@ -157,6 +157,9 @@ class Transfer:
         self.zero_frame: i64 = 0  # 0: the window is open
         self.zero_time_total: i64 = 0
         self.window_full: i64 = 0  # times this side's data filled the other side's window
+        self.exceeded_frame: i64 = 0  # data beyond the window known then, until the receiver speaks again
+        self.exceeded_time: i64 = 0
+        self.exceeded_end: i64 = 0
         self.full_since: i64 = 0
         self.full_frame: i64 = 0  # 0: there is room
         # Closing

@@ -61,7 +61,7 @@ UNACKNOWLEDGED: Final = 31  # at the end; frame: first segment with bytes not ac
 # Window.
 ZERO_WINDOW: Final = 32  # side: receiver; frame: closing segment, other: reopening one (0: never); a: duration
 WINDOW_FULL: Final = 33  # side: sender; frame; a: bytes in flight
-WINDOW_EXCEEDED: Final = 34  # side: sender; frame; a: bytes beyond the right edge, b: the right edge
+WINDOW_EXCEEDED: Final = 34  # side: sender; frame: data, other: receiver's next segment; a: bytes beyond its right edge, b: the edge
 KEEP_ALIVE: Final = 35  # side: sender; frame; a: idle time before
 ZERO_WINDOW_PROBE: Final = 36  # side: sender; frame; a: payload bytes
 WINDOW_STALL: Final = 37  # side: sender that had to wait; frame: last data before, other: first data after; a: duration
@@ -72,6 +72,9 @@ SACK_OF_UNSENT: Final = 39  # side: sender of the SACK; frame; a: right edge, b:
 DUPLICATE_SACK: Final = 40  # RFC 2883; side: who reports; frame; a: left edge, b: right edge
 
 KIND_COUNT: Final = 41
+
+# A table, because mypyc shifts a literal 1 as a 32-bit number in C.
+KIND_BITS: Final[tuple[int, ...]] = tuple([1 << kind for kind in range(KIND_COUNT)])
 
 # b of PORTS_REUSED
 REUSE_HIGHER_ISN: Final = 1  # safe: RFC 9293 3.6.1 MAY-2 (1)
@@ -133,8 +136,8 @@ class FactLog:
 
     def add(self, kind: i64, side: i64, frame: i64, time_ns: i64, other: i64, a: i64, b: i64) -> None:
         """Count one fact and keep it if it is among the first KEPT of its kind and side."""
-        one: i64 = 1
-        self.kinds |= one << kind
+        bit: i64 = KIND_BITS[kind]
+        self.kinds |= bit
         slot: i64 = kind * 2 + (1 if side == SERVER else 0)
         index: int = slot
         seen: int = self.counts.get(index, 0) + 1

@@ -70,7 +70,7 @@ class ByteStream:
         return True
 
     def more(self) -> bool:
-        """True if another slice is ready."""
+        """True if another slice is ready. False also lets go of the bytes of the last one."""
         pieces = self.pieces
         while pieces is not None and self.count > 0:
             piece = pieces[0]
@@ -97,6 +97,7 @@ class ByteStream:
             return True
         if self.next < self.passed:
             self.next = self.passed
+        self.data = b""  # the reader's chunk must not outlive its use here
         return False
 
     def gap(self, position: i64) -> bool:
@@ -141,7 +142,16 @@ class ByteStream:
             self._insert(pieces, i, data, start, captured, position, at, stop, ack)
 
     def _insert(
-        self, pieces: list[Piece], index: i64, data: bytes, start: i64, captured: i64, position: i64, at: i64, stop: i64, ack: i64
+        self,
+        pieces: list[Piece],
+        index: i64,
+        data: bytes,
+        start: i64,
+        captured: i64,
+        position: i64,
+        at: i64,
+        stop: i64,
+        ack: i64,
     ) -> None:
         low: i64 = at - position
         high: i64 = stop - position

@@ -76,7 +76,9 @@ def check_hellos(log: TlsLog, client: TlsSide | None, server: TlsSide) -> None:
         missing: i64 = asked.end - answer.ack
         premature(log, f.SERVER_HELLO_BEFORE_CLIENT_HELLO, answer, asked, missing, 0)
     if count(server, HELLO_RETRY_REQUEST) >= 2:
-        log.fault(f.SECOND_HELLO_RETRY, _clean_grade(server), server.side, _frame(server, HELLO_RETRY_REQUEST, 2), 0, 0, 0)
+        log.fault(
+            f.SECOND_HELLO_RETRY, _clean_grade(server), server.side, _frame(server, HELLO_RETRY_REQUEST, 2), 0, 0, 0
+        )
     _check_repeated(log, client, server)
 
 
@@ -113,7 +115,9 @@ def _check_repeated(log: TlsLog, client: TlsSide, server: TlsSide | None) -> Non
         if sent_before(again, asked):
             premature(log, f.CLIENT_HELLO_REPEATED, again, asked, 0, 0)
         elif hellos >= 3:
-            log.fault(f.CLIENT_HELLO_REPEATED, _clean_grade(client), client.side, _frame(client, tls.CLIENT_HELLO, 3), 0, 0, 0)
+            log.fault(
+                f.CLIENT_HELLO_REPEATED, _clean_grade(client), client.side, _frame(client, tls.CLIENT_HELLO, 3), 0, 0, 0
+            )
         return
     # Without a retry in the file: a fault only if every server byte that the client had by then is there to look at.
     seen: bool = server is not None and server.clean and 0 <= again.ack <= server.at
@@ -198,7 +202,9 @@ def _check_client_certificate(log: TlsLog, client: TlsSide, server: TlsSide, sui
     if keys is not None and done is None and server.clean and 0 <= keys.ack <= server.at and server.gap_at < 0:
         log.fault(f.SERVER_HELLO_DONE_MISSING, _event_grade(keys), server.side, keys.frame, 0, 0, 0)
     if certificate is not None and done is not None and request is None:
-        log.fault(f.CLIENT_CERTIFICATE_UNREQUESTED, grade(certificate, done), client.side, certificate.frame, done.frame, 0, 0)
+        log.fault(
+            f.CLIENT_CERTIFICATE_UNREQUESTED, grade(certificate, done), client.side, certificate.frame, done.frame, 0, 0
+        )
     if certificate is None and request is not None and keys is not None and first(client, tls.CERTIFICATE_URL) is None:
         hello = log.server_hello
         # SSL 3.0 answers with a warning, no_certificate, in its place.
@@ -255,7 +261,5 @@ def check_ccs13(log: TlsLog, client: TlsSide | None, server: TlsSide) -> None:
         if event.code == APPLICATION_DATA_SEEN and answer is not None and event.ack >= answer.end:
             finished = True
         elif event.code == CHANGE_CIPHER_SPEC_SEEN and finished and solid(client, event):
-            log.fault(
-                f.TLS13_CCS_MISPLACED, _event_grade(event), client.side, event.frame, 0, client.ccs_count, 0
-            )
+            log.fault(f.TLS13_CCS_MISPLACED, _event_grade(event), client.side, event.frame, 0, client.ccs_count, 0)
             return

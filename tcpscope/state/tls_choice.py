@@ -55,7 +55,15 @@ def check_choice(log: TlsLog, client: TlsSide | None, server: TlsSide, goes_on: 
     _check_server(log, client, server, offer, last, hello)
     if retry is not None and retry.cipher >= 0 and retry.cipher != hello.cipher:
         _fault(
-            log, f.HELLO_RETRY_CIPHER_CHANGED, client, server, server.side, hello.frame, retry.frame, retry.cipher, hello.cipher
+            log,
+            f.HELLO_RETRY_CIPHER_CHANGED,
+            client,
+            server,
+            server.side,
+            hello.frame,
+            retry.frame,
+            retry.cipher,
+            hello.cipher,
         )
     if goes_on:
         _check_sentinel(log, client, server, last, hello)

@@ -105,13 +105,17 @@ class Sniffer:
 
     def _test(self, known: i64, data: bytes, start: i64, end: i64, position: i64) -> i64:
         """Whether TLS begins at ``data[start]``, stream ``position``: NO, YES or MORE."""
-        if known == CLIENT_FIRST:
+        if known == CLIENT_FIRST and self.clean:
             return tls.YES
-        if known == CLIENT_LATER:
+        if known == CLIENT_FIRST or known == CLIENT_LATER:
             if end - start < 5:
                 kind: i64 = data[start]
                 return tls.MORE if tls.CHANGE_CIPHER_SPEC <= kind <= tls.HEARTBEAT else tls.NO
-            return tls.YES if tls.record_header(data, start) else tls.NO
+            if not tls.record_header(data, start):
+                return tls.NO
+            if self.clean or tls.record_chain(data, start, end):
+                return tls.YES
+            return tls.hello_start(data, start, end, tls.SERVER_HELLO, False)
         first: bool = position == 0 and not self.missing
         found: i64 = tls.hello_start(data, start, end, tls.CLIENT_HELLO, first)
         if found == tls.NO:

@@ -102,7 +102,7 @@ FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
     (13, "tls-ccs-missing", "RFC 5246 7.1", PROVED, True, "sender"),
     (14, "tls-ccs-malformed", "RFC 5246 7.1", PROVED, True, "sender; value; record length"),
     (15, "tls13-ccs-misplaced", "RFC 8446 5", PROVED, False, "sender; how many it sent"),
-    (16, "tls-appdata-before-handshake", "RFC 5246 7.3", PROVED, True, "sender; 1 before its own Finished, 2 before the hello, 3 no 0-RTT offer"),
+    (16, "tls-appdata-before-handshake", "RFC 5246 7.3", PROVED, True, "sender; 1 before its Finished, 2 before the hello, 3 no 0-RTT"),
     (17, "tls-certificate-missing", "RFC 5246 7.4.2", PROVED, True, "server; suite"),
     (18, "tls-server-key-exchange-missing", "RFC 5246 7.4.3", PROVED, True, "server; suite"),
     (19, "tls-server-key-exchange-unexpected", "RFC 5246 7.4.3", PROVED, True, "server; suite"),

@@ -62,8 +62,9 @@ def event_name(code: int) -> str:
 class TlsEvent:
     """One handshake message or one record that matters for the order.
 
-    ``frame``, ``time_ns``: of the segment that completes it. ``start``, ``end``: stream positions. ``ack``: how many bytes of
-    the other direction its first segment acknowledges, -1 unknown. ``clean``: no byte before its end is missing.
+    ``frame`` and ``time_ns`` are of the segment that completes it; of a record whose body stays closed, that begins it.
+    ``start``, ``end``: stream positions. ``ack``: how many bytes of the other direction its first segment acknowledges, -1
+    unknown. ``clean``: no byte before its end is missing.
     """
 
     def __init__(self, code: i64, side: i64) -> None:

@@ -1,7 +1,7 @@
 """Lawful order of the events of one direction: one literal table, read by :func:`check_order`.
 
 Rows are (flow, state, event, next state, RFC section). A pair of state and event that is not in the table is a fault; which one
-says :func:`_classify`. Alerts and heartbeats may come anywhere and are not in it. Order across the two directions is in
+says :func:`_classify`. Alerts, heartbeats and a HelloRequest may come anywhere and are not in it. Order across the two directions is in
 ``tls_causality``: files do not give it.
 """
 
@@ -52,7 +52,6 @@ STATE_NAMES: Final = (
 
 ORDER: Final[tuple[tuple[int, int, int, int, str], ...]] = (
     # The server of TLS 1.2 and older; full handshake.
-    (S12, START, tls.HELLO_REQUEST, START, "RFC 5246 7.4.1.1"),
     (S12, START, tls.SERVER_HELLO, HELLO, "RFC 5246 7.4.1.3"),
     (S12, HELLO, tls.SUPPLEMENTAL_DATA, SUPPLEMENT, "RFC 4680 2"),
     (S12, HELLO, tls.CERTIFICATE, CERT, "RFC 5246 7.4.2"),
@@ -160,6 +159,8 @@ def check_order(log: TlsLog, side: TlsSide, flow: i64) -> None:
         code: i64 = event.code
         if code == ALERT_SEEN or code == ENCRYPTED_ALERT or code == HEARTBEAT_SEEN:
             continue
+        if code == tls.HELLO_REQUEST and flow == S12:
+            continue  # may come at any time (RFC 5246 section 7.4.1.1)
         if not solid(side, event):
             return
         following = _NEXT.get(_key(flow, state, code))

@@ -25,9 +25,9 @@ from tcpscope.state.tls_log import (
     TlsLog,
 )
 from tcpscope.state.tls_order import C12, C13, S12, S13, check_order, solid
-from tcpscope.state.tls_side import DEAD_PROTOCOL, LIVE, TlsSide
+from tcpscope.state.tls_side import DEAD_PROTOCOL, DEAD_SSL2, LIVE, TlsSide
 from tcpscope.wire import tls
-from tcpscope.wire.tls_hello import EXT_NEXT_PROTOCOL, EXT_PSK, EXT_RENEGOTIATION
+from tcpscope.wire.tls_hello import DEFECT_CUT, EXT_EARLY_DATA, EXT_NEXT_PROTOCOL, EXT_PSK, EXT_RENEGOTIATION
 
 # Verdicts (output contract, V4).
 COMPLETE: Final = 0
@@ -94,8 +94,10 @@ def assess(log: TlsLog, client: TlsSide | None, server: TlsSide | None, ending: 
     if hello is not None:
         out.version = hello.selected
         out.cipher = hello.cipher
-    is13: bool = log.is_tls13() or (log.server_hello is None and log.retry is not None)
+    is13: bool = log.is_tls13() or log.retry is not None
     _alerts(log, out, is13)
+    if log.client_side < 0:
+        return out  # only records from the middle of a connection: not even the roles are known
     if is13:
         _judge13(log, client, server, out)
     else:
@@ -126,17 +128,25 @@ def _alerts(log: TlsLog, out: Outcome, is13: bool) -> None:
 
 
 def _judge12(log: TlsLog, client: TlsSide | None, server: TlsSide | None, out: Outcome) -> None:
-    if client is not None and log.server_hello is not None:
+    offer = log.client_hello
+    # Early data for a server that then chose TLS 1.2 is an accident, not a fault (RFC 8446 section D.3).
+    early: bool = offer is not None and offer.has(EXT_EARLY_DATA)
+    hello = log.server_hello
+    if client is not None and hello is not None and hello.selected != 0 and not early:
         check_order(log, client, C12)
     if server is None:
         return
-    check_order(log, server, S12)
     check_hellos(log, client, server)
+    if hello is not None and hello.selected == 0:
+        return  # cut: not even the version is known
+    check_order(log, server, S12)
     full: bool = _is_full(server)
     check_contents12(log, client, server)
     if client is not None:
-        check_waiting12(log, client, server, full)
-        check_choice(log, client, server, client.ccs_count > 0 or first(client, tls.CLIENT_KEY_EXCHANGE) is not None)
+        if not early:
+            check_waiting12(log, client, server, full)
+        goes_on: bool = client.hidden_handshakes > 0 or first(client, tls.CLIENT_KEY_EXCHANGE) is not None
+        check_choice(log, client, server, goes_on)
         _false_start(client, server, full, out)
         _renegotiation(log, client, server)
         out.completed = _finished12(client) and _finished12(server) and log.server_hello is not None
@@ -155,7 +165,7 @@ def _is_full(server: TlsSide) -> bool:
 
 
 def _finished12(side: TlsSide) -> bool:
-    """This side finished: ChangeCipherSpec and an encrypted message behind it, or data where a hole may hide them."""
+    """True if the side finished: ChangeCipherSpec and an encrypted message behind it, or data where a hole may hide them."""
     if side.ccs_count > 0 and side.hidden_handshakes > 0:
         return True
     return side.gap_at >= 0 and side.app_records > 0
@@ -171,19 +181,12 @@ def _judge13(log: TlsLog, client: TlsSide | None, server: TlsSide | None, out: O
     check_ccs13(log, client, server)
     hello = log.server_hello
     if hello is not None:
-        out.resumed = YES if hello.has(EXT_PSK) else NO
-    if server.app_longest > tls.MAX_CIPHERTEXT_13:
-        grade: i64 = f.PROVED if server.clean else f.SUSPECTED
-        log.fault(
-            f.RECORD_OVERFLOW, grade, server.side, server.app_longest_frame, 0, server.app_longest, tls.MAX_CIPHERTEXT_13
-        )
+        if hello.defect != DEFECT_CUT:
+            out.resumed = YES if hello.has(EXT_PSK) else NO
+    _check_length13(log, server)
     if client is None:
         return
-    if client.app_longest > tls.MAX_CIPHERTEXT_13:
-        grade = f.PROVED if client.clean else f.SUSPECTED
-        log.fault(
-            f.RECORD_OVERFLOW, grade, client.side, client.app_longest_frame, 0, client.app_longest, tls.MAX_CIPHERTEXT_13
-        )
+    _check_length13(log, client)
     check_choice(log, client, server, True)
     out.early_data = check_client13(log, client, server)
     out.completed = hello is not None and server.app_records > 0 and _finished13(log, client, server)
@@ -192,6 +195,14 @@ def _judge13(log: TlsLog, client: TlsSide | None, server: TlsSide | None, out: O
         asked = first(server, tls.SERVER_HELLO)
         if asked is not None:
             log.fault(f.HELLO_RETRY_IGNORED, f.SUSPECTED, client.side, client.last_frame, retry.frame, 1, 0)
+
+
+def _check_length13(log: TlsLog, side: TlsSide) -> None:
+    """Protected records of TLS 1.3 are shorter than those before (RFC 8446 section 5.2)."""
+    longest: i64 = side.app_longest
+    if longest > tls.MAX_CIPHERTEXT_13:
+        grade: i64 = f.PROVED if side.clean else f.SUSPECTED
+        log.fault(f.RECORD_OVERFLOW, grade, side.side, side.app_longest_frame, 0, longest, tls.MAX_CIPHERTEXT_13)
 
 
 def _finished13(log: TlsLog, client: TlsSide, server: TlsSide) -> bool:
@@ -243,6 +254,9 @@ def _last_frame(side: TlsSide, code: i64) -> i64:
 
 def _no_answer(log: TlsLog, client: TlsSide, server: TlsSide | None, ending: Ending, out: Outcome) -> None:
     """A ClientHello without a ServerHello: say why, as far as the capture shows it."""
+    if server is not None and server.state == DEAD_SSL2:
+        out.version = tls.SSL2
+        return
     asked = first(client, tls.CLIENT_HELLO)
     if asked is None or out.fatal or log.retry is not None:
         if log.retry is not None and not out.fatal and server is not None:
@@ -251,7 +265,8 @@ def _no_answer(log: TlsLog, client: TlsSide, server: TlsSide | None, ending: End
     other: i64 = 1 - client.side
     if server is not None and server.state == DEAD_PROTOCOL and server.records == 0:
         if ending.server_looks >= tls.LOOKS_HTTP:
-            log.fault(f.HTTP_ANSWER, f.PROVED if server.gap_at < 0 else f.SUSPECTED, other, server.frame, asked.frame, ending.server_looks, 0)
+            shown: i64 = f.PROVED if server.gap_at < 0 else f.SUSPECTED
+            log.fault(f.HTTP_ANSWER, shown, other, server.frame, asked.frame, ending.server_looks, 0)
         return
     lacking: bool = ending.lost_server or ending.acked_server > ending.seen_server + 1
     if lacking or (server is not None and server.gap_at >= 0):
@@ -275,9 +290,7 @@ def _no_answer(log: TlsLog, client: TlsSide, server: TlsSide | None, ending: End
         log.fault(f.SERVER_HELLO_MISSING, f.SUSPECTED, other, asked.frame, 0, 0, 0)
 
 
-def _unfinished(
-    log: TlsLog, client: TlsSide | None, server: TlsSide | None, ending: Ending, out: Outcome
-) -> None:
+def _unfinished(log: TlsLog, client: TlsSide | None, server: TlsSide | None, ending: Ending, out: Outcome) -> None:
     """A ServerHello, but no completion: who stopped, and what each side sent last."""
     if client is None or server is None or out.fatal:
         return
@@ -299,7 +312,14 @@ def _unfinished(
 
 def _closing(log: TlsLog, side: TlsSide | None, fin: bool, peer: TlsSide | None, is13: bool) -> None:
     """A FIN without a closing alert before it (RFC 5246 section 7.2.1, RFC 8446 section 6.1)."""
-    if side is None or not fin or side.state != LIVE or not side.clean or side.hidden_alerts > 0 or side.plain_alerts > 0:
+    if (
+        side is None
+        or not fin
+        or side.state != LIVE
+        or not side.clean
+        or side.hidden_alerts > 0
+        or side.plain_alerts > 0
+    ):
         return
     inside: i64 = 1 if side.in_record() else 0
     if inside == 1:
@@ -349,4 +369,6 @@ def _verdict(log: TlsLog, client: TlsSide | None, server: TlsSide | None, ending
         return INCOMPLETE
     if server is None:
         return INCOMPLETE if ending.acked_server > 1 else FAILED
+    if server.state == DEAD_SSL2:
+        return INCOMPLETE  # goes on in a protocol that is not followed
     return INCOMPLETE if server.gap_at >= 0 or not server.clean else FAILED

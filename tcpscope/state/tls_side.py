@@ -118,7 +118,7 @@ class TlsSide(MessageReader):
         self.skip_end = self.at + self.left if self.body == SKIP and self.left > 0 and self.state == LIVE else 0
 
     def expect_old_hello(self, head: bytes, position: i64, ack: i64) -> None:
-        """This side begins with a hello in SSL 2.0 format; ``head`` are its first bytes, at least two."""
+        """The side begins with a hello in SSL 2.0 format; ``head`` are its first bytes, at least two."""
         b0: i64 = head[0]
         b1: i64 = head[1]
         self.left = ((b0 & 0x7F) << 8 | b1) + 2
@@ -221,8 +221,8 @@ class TlsSide(MessageReader):
     def _no_record(self, kind: i64, version: i64) -> None:
         """No record header where one must stand; what follows is not looked at.
 
-        No fault behind an alert, which may have closed TLS for good (FTP goes back to plaintext so, RFC 4217 section 12.3), nor
-        as the first bytes of all: an answer in another protocol is told as such.
+        No fault behind an alert, which may have closed TLS for good (FTP goes back to plaintext with its CCC command), nor as
+        the first bytes of all: an answer in another protocol is told as such.
         """
         self.state = DEAD_PROTOCOL
         if self.last_kind == tls.ALERT or self.records == 0:
@@ -393,6 +393,7 @@ class TlsSide(MessageReader):
         body = bytes(self.buffer)
         self.buffer = bytearray()
         self.body = SKIP
+        self.records += 1
         hello = parse_ssl2_hello(body, 0, len(body))
         hello.frame = self.frame
         self.role = ROLE_CLIENT

@@ -57,7 +57,8 @@ class TlsConnection:
 
     def segment(self, side: i64, seg: Segment, position: i64, acked: i64) -> None:
         """One segment with payload. ``position``: offset of its first byte in the stream of ``side``, 0 behind the SYN;
-        ``acked``: how many bytes of the other stream it acknowledges, -1 unknown."""
+        ``acked``: how many bytes of the other stream it acknowledges, -1 unknown.
+        """
         if self.off:
             return
         s = self.sniffer0 if side == 0 else self.sniffer1
@@ -80,7 +81,14 @@ class TlsConnection:
                 t.at = position + length
                 t.left -= length
                 return
+            if t.state >= DEAD_PROTOCOL:
+                if position + length > stream.next:
+                    stream.next = position + length
+                    t.at = stream.next
+                return
         else:
+            if s.exhausted():
+                return
             s.segments += 1
             s.bytes += length
         if length <= MAX_PADDING and _is_padding(s, seg):
@@ -91,8 +99,12 @@ class TlsConnection:
         while ready:
             self._slice(side, s)
             ready = stream.more()
-        if s.side is None and s.exhausted():
-            self._give_up()
+        t = s.side
+        if t is None:
+            if s.exhausted():
+                self._give_up()
+        elif stream.next > t.at:
+            t.lose(stream.next - t.at)  # the snap length cut the rest, or a hole was given up
 
     def gap(self, side: i64, position: i64) -> None:
         """Bytes of ``side`` before ``position`` were acknowledged but are not in the capture."""
@@ -101,15 +113,11 @@ class TlsConnection:
         else:
             self.lost1 = True
         s = self.sniffer0 if side == 0 else self.sniffer1
-        if s is None or self.off:
-            return
-        ready: bool = s.stream.gap(position)
-        while ready:
-            self._slice(side, s)
-            ready = s.stream.more()
+        if s is not None and not self.off:
+            self._deliver(side, s, s.stream.gap(position))
 
     def closed(self, side: i64, reset: bool) -> None:
-        """This side sent a FIN or RST. Only the first call counts; it tells who ended the connection. Optional."""
+        """The side sent a FIN or RST. Only the first call counts; it tells who ended the connection. Optional."""
         if self.end_side < 0:
             self.end_side = side
             self.end_reset = reset
@@ -146,6 +154,8 @@ class TlsConnection:
         if far is not None:
             server = far.side
             ending.seen_server = far.stream.next
+            if server is None and far.stream.next > self.server_from:
+                ending.lost_server = True  # it has bytes, but where TLS begins in them cannot be told
             if far.acked > ending.acked_client:
                 ending.acked_client = far.acked
         self.outcome = assess(log, client, server, ending)
@@ -160,9 +170,11 @@ class TlsConnection:
         return s
 
     def _drain(self, side: i64, s: Sniffer | None) -> None:
-        if s is None or self.off:
-            return
-        ready: bool = s.stream.drain()
+        if s is not None and not self.off:
+            self._deliver(side, s, s.stream.drain())
+
+    def _deliver(self, side: i64, s: Sniffer, ready: bool) -> None:
+        """Hand on what a gap set free; what it leaves out is lost."""
         while ready:
             self._slice(side, s)
             ready = s.stream.more()
@@ -237,6 +249,7 @@ class TlsConnection:
                 t.state = DEAD_SSL2
                 self._side_dead()
                 return
+            t.unsure = not s.clean and message != tls.SERVER_HELLO
         elif kind & 0x80 != 0 or (kind == tls.HANDSHAKE and message == tls.CLIENT_HELLO):
             log.client_side = side
             self.preamble = s.found_at > 0

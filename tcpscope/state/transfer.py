@@ -26,6 +26,7 @@ from tcpscope.state.facts import (
     OUT_OF_ORDER,
     RETRANSMISSION,
     SACK_OF_UNSENT,
+    SERVER,
     WINDOW_EXCEEDED,
     WINDOW_FULL,
     WINDOW_STALL,
@@ -88,7 +89,7 @@ def _advance(
     t.highest_frame = seg.frame
     t.highest_time = seg.time_ns
     t.highest_ip_id = seg.ip_id
-    if t.outstanding < MAX_OUTSTANDING:
+    if t.outstanding < MAX_OUTSTANDING and (me.una < 0 or diff(end, me.una) > 0):
         _remember(t, seg, seg.seq, end)
     if me.una >= 0:
         flight: i64 = diff(end, me.una)
@@ -105,8 +106,11 @@ def _advance(
             t.full_frame = seg.frame
             t.full_since = seg.time_ns
             conn.note(WINDOW_FULL, side, seg.frame, seg.time_ns, 0, diff(end, me.una) if me.una >= 0 else 0, 0)
-        elif over > 0 and not (r.zero_frame != 0 and over == 1):
-            conn.note(WINDOW_EXCEEDED, side, seg.frame, seg.time_ns, r.last_ack_frame, over, r.right_edge)
+        elif over > 0 and t.exceeded_frame == 0 and not (r.zero_frame != 0 and over == 1):
+            # Not yet proved: the ACK that opened the window may be missing in the capture.
+            t.exceeded_frame = seg.frame
+            t.exceeded_time = seg.time_ns
+            t.exceeded_end = end
 
 
 def _remember(t: Transfer, seg: Segment, seq: i64, end: i64) -> None:
@@ -155,11 +159,13 @@ def _old(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, se
     hole: Hole | None = None
     if t.holes is not None:
         hole = _first_hole(t.holes, seg.seq, end)
+    if hole is not None and hole.acknowledged and hole.right == me.nxt and hole.left == seg.seq:
+        _roll_back(conn, side, me, t, hole, seg)
+        t.unique_bytes += seg.length
+        _advance(conn, side, me, t, r, seg, end, seg.length)
+        return
     if hole is not None:
-        late = recovery.late_or_resent(t, r, hole, seg) or (hole.acknowledged and not _proves_unsent(hole, seg))
-        if hole.acknowledged and _proves_unsent(hole, seg):
-            # The sender had already received the ACK that covers these bytes and sends them as new ones.
-            conn.note(ACK_OF_UNSENT, 1 - side, hole.frame, hole.time_ns, seg.frame, hole.right, hole.left)
+        late = hole.acknowledged or recovery.late_or_resent(t, r, hole, seg)
         opened_frame: i64 = hole.frame
         opened_time: i64 = hole.time_ns
         fresh = _fill(t, seg.seq, end)
@@ -187,9 +193,20 @@ def _old(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, se
         _advance(conn, side, me, t, r, seg, end, beyond)
 
 
-def _proves_unsent(hole: Hole, seg: Segment) -> bool:
-    """True if the sender answers a time stamp of the ACK that covers the hole: it had that ACK before it sent (RFC 7323)."""
-    return hole.ts_val >= 0 and seg.ts_ecr >= 0 and diff(seg.ts_ecr, hole.ts_val) >= 0
+def _roll_back(conn: Connection, side: i64, me: Endpoint, t: Transfer, hole: Hole, seg: Segment) -> None:
+    """The sender goes on with bytes that were "acknowledged" already: captured late, or acknowledged before they were sent.
+
+    The latter is proved if the ACK lies beyond every window that its sender opened, or if the data answers a timestamp that
+    only that ACK carried: then the sender had received it (RFC 7323 section 3.2) and still sends these bytes as new ones.
+    """
+    if hole.beyond_window or (hole.ts_val >= 0 and seg.ts_ecr >= 0 and diff(seg.ts_ecr, hole.ts_val) >= 0):
+        conn.note(ACK_OF_UNSENT, 1 - side, hole.frame, hole.time_ns, seg.frame, hole.right, hole.left)
+    size: i64 = diff(hole.right, hole.left)
+    t.unseen_bytes -= size
+    t.position -= size
+    me.nxt = hole.left
+    if t.holes is not None:
+        t.holes.remove(hole)
 
 
 def _first_hole(holes: list[Hole], seq: i64, end: i64) -> Hole | None:
@@ -220,7 +237,6 @@ def _fill(t: Transfer, seq: i64, end: i64) -> i64:
         if diff(hole.right, right) > 0 and len(kept) < MAX_HOLES:
             rest: Hole = Hole(right, hole.right, hole.frame, hole.time_ns)
             rest.acknowledged = hole.acknowledged
-            rest.ts_val = hole.ts_val
             if diff(left, hole.left) > 0:
                 hole.right = left
                 kept.append(hole)
@@ -305,11 +321,11 @@ def acknowledge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: 
     if moved > 0:
         beyond: i64 = diff(ack, peer.nxt)
         if beyond > 0:
-            if beyond >= PLAUSIBLE_JUMP or (t.right_edge >= 0 and diff(ack, t.right_edge) > 1):
-                # The receiver never opened its window that far, so nobody can have sent these bytes.
+            if beyond >= PLAUSIBLE_JUMP:
+                # No window reaches that far (RFC 7323 section 2.3), so nobody can have sent these bytes.
                 conn.note(ACK_OF_UNSENT, side, seg.frame, seg.time_ns, 0, ack, peer.nxt)
                 return
-            _unseen(conn, side, peer, p, seg, beyond)
+            _unseen(conn, side, t, peer, p, seg, beyond)
         peer.una = ack
         if p.oldest is not None:
             _retire(p, ack, seg.time_ns)
@@ -352,11 +368,15 @@ def _retire(p: Transfer, ack: i64, now: i64) -> None:
         recovery.update_rtt(p, sample)
 
 
-def _unseen(conn: Connection, side: i64, peer: Endpoint, p: Transfer, seg: Segment, size: i64) -> None:
+def _unseen(
+    conn: Connection, side: i64, t: Transfer, peer: Endpoint, p: Transfer, seg: Segment, size: i64
+) -> None:
     """An ACK covers bytes that the capture has not shown: a hole that the receiver does not have."""
     hole: Hole = Hole(peer.nxt, seg.ack, seg.frame, seg.time_ns)
     hole.acknowledged = True
-    hole.ts_val = seg.ts_val
+    hole.beyond_window = t.right_edge >= 0 and diff(seg.ack, t.right_edge) > 1
+    if t.ts_val >= 0 and seg.ts_val >= 0 and diff(seg.ts_val, t.ts_val) > 0:
+        hole.ts_val = seg.ts_val
     _add_hole(p, hole)
     p.unseen_bytes += size
     conn.note(ACK_OF_UNSEEN, 1 - side, seg.frame, seg.time_ns, p.highest_frame, size, peer.nxt)
@@ -375,7 +395,6 @@ def _acknowledge_holes(conn: Connection, side: i64, p: Transfer, seg: Segment) -
         if not hole.acknowledged and diff(seg.ack, hole.right) >= 0:
             size: i64 = diff(hole.right, hole.left)
             hole.acknowledged = True
-            hole.ts_val = seg.ts_val
             p.unseen_bytes += size
             conn.note(ACK_OF_UNSEEN, 1 - side, seg.frame, seg.time_ns, hole.frame, size, hole.left)
             if conn.tls is not None and not conn.tls.off:
@@ -423,5 +442,12 @@ def window(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
             t.zero_frame = 0
     if me.scale >= 0:
         edge: i64 = (seg.ack + size) & 0xFFFFFFFF
+        p: Transfer | None = conn.client.transfer if side == SERVER else conn.server.transfer
+        if p is not None and p.exceeded_frame != 0:
+            # The receiver's edge never moves back, so what it says now bounds what it had ever said before.
+            over: i64 = diff(p.exceeded_end, edge)
+            if over > 0:
+                conn.note(WINDOW_EXCEEDED, 1 - side, p.exceeded_frame, p.exceeded_time, seg.frame, over, edge)
+            p.exceeded_frame = 0
         if t.right_edge < 0 or diff(edge, t.right_edge) > 0:
             t.right_edge = edge

@@ -17,11 +17,11 @@ from tcpscope.state.zeek_endpoint import ZeekEndpoint
 from tcpscope.state.zeek_history import conn_state
 from tcpscope.wire.segment import ACK, SYN, Segment
 
-SERVER_PORTS: Final[frozenset[int]] = frozenset(
-    [21, 22, 25, 53, 79, 80, 81, 88, 135, 139, 143, 389, 443, 445, 465, 502, 514, 563, 585, 587, 614, 631, 636, 989]
-    + [990, 992, 993, 995, 1080, 1434, 1883, 2811, 3128, 3268, 3306, 3389, 5222, 5223, 5269, 5432, 6379, 6666, 6667]
-    + [6668, 6669, 8000, 8080, 8888, 20000]
-)
+SERVER_PORTS: Final[frozenset[int]] = frozenset((
+    21, 22, 25, 53, 79, 80, 81, 88, 135, 139, 143, 389, 443, 445, 465, 502, 514, 563, 585, 587, 614, 631, 636, 989, 990,
+    992, 993, 995, 1080, 1434, 1883, 2811, 3128, 3268, 3306, 3389, 5222, 5223, 5269, 5432, 6379, 6666, 6667, 6668, 6669,
+    8000, 8080, 8888, 20000,
+))  # fmt: skip
 """Ports that tell the server where no SYN does: those of the protocols that Zeek's default scripts know."""
 
 FIRST_SWEEP: Final = 4096  # connections

@@ -90,29 +90,16 @@ class ZeekConnection:
 
     def _is_idle_and_dead(self, now: i64, before: i64) -> bool:
         """Run the timers that look for a connection that died without saying so."""
-        first: i64 = self.check_at
-        second: i64 = self.half_closed_check_at
-        if first <= now:
-            self.check_at = self._next_check(first, now, before)
-        if NO_TIMER < second <= now:
-            self.half_closed_check_at = self._next_check(second, now, before)
-        if not self._looks_dead():
-            return False
-        if first <= now and self._last_check(first, now, before) - self.last_time > LINGER:
-            return True
-        return NO_TIMER < second <= now and self._last_check(second, now, before) - self.last_time > LINGER
-
-    def _last_check(self, due: i64, now: i64, before: i64) -> i64:
-        """When a timer due at ``due``, and again every SESSION_TIMER, last ran, not later than ``now``."""
-        if due > before:
-            return now
-        due += (before - due) // SESSION_TIMER * SESSION_TIMER
-        if due + SESSION_TIMER <= now:
-            return now
-        return due
-
-    def _next_check(self, due: i64, now: i64, before: i64) -> i64:
-        return self._last_check(due, now, before) + SESSION_TIMER
+        latest: i64 = NO_TIMER
+        if self.check_at <= now:
+            latest = last_run(self.check_at, now, before)
+            self.check_at = latest + SESSION_TIMER
+        if NO_TIMER < self.half_closed_check_at <= now:
+            ran: i64 = last_run(self.half_closed_check_at, now, before)
+            self.half_closed_check_at = ran + SESSION_TIMER
+            if ran > latest:
+                latest = ran
+        return latest != NO_TIMER and latest - self.last_time > LINGER and self._looks_dead()
 
     def _looks_dead(self) -> bool:
         first = self.first
@@ -148,6 +135,8 @@ class ZeekConnection:
     def process(self, seg: Segment, sender: ZeekEndpoint, peer: ZeekEndpoint, clock: i64) -> None:
         """Take in one segment of this connection."""
         self.last_frame = seg.frame
+        if seg.header_cut:
+            return
         if seg.checksum == CHECKSUM_BAD:
             sender.corrupt += 1
             self.history.write_scaled(sender, "C", sender.corrupt)
@@ -389,3 +378,11 @@ class ZeekConnection:
 def is_login_port(port: i64) -> bool:
     """FTP, SSH, Telnet and rlogin: Zeek lets these connections be idle for an hour."""
     return port == 21 or port == 22 or port == 23 or port == 513
+
+
+def last_run(due: i64, now: i64, before: i64) -> i64:
+    """When a timer due at ``due`` and again SESSION_TIMER after each run last ran, not later than ``now``."""
+    if due > before:
+        return now
+    due += (before - due) // SESSION_TIMER * SESSION_TIMER
+    return now if due + SESSION_TIMER <= now else due

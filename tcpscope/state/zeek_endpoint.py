@@ -25,7 +25,7 @@ NEVER: Final = 1 << 62  # a relative number that no acknowledgement reaches
 UNACKNOWLEDGED_LIMIT: Final = 16384  # bytes kept or above a hole while the other side has acknowledged nothing
 BUFFER_LIMIT: Final = 10 * 1024 * 1024
 HOLE_LIMIT: Final = 1000
-"""Holes in the data of one side. Zeek has only the limit of the bytes; past either one the data is followed no longer."""
+"""Holes in the data of one side. Zeek has only the limit of bytes; past either one the data is followed no longer."""
 
 
 class Block:
@@ -137,9 +137,8 @@ class ZeekEndpoint:
                 self.trimmed = self.delivered  # the other direction seems not to be captured
         above: i64 = self.block_end - self.delivered if self.blocks is not None else 0
         kept: i64 = self.block_bytes + self.delivered - self.trimmed
-        if above > UNACKNOWLEDGED_LIMIT and self.nothing_acknowledged():
-            self._stop()
-        elif kept > BUFFER_LIMIT or self.block_count > HOLE_LIMIT:
+        is_one_sided: bool = above > UNACKNOWLEDGED_LIMIT and self.nothing_acknowledged()
+        if is_one_sided or kept > BUFFER_LIMIT or self.block_count > HOLE_LIMIT:
             self._stop()
 
     def acknowledge(self, ack: i64, is_partial: bool) -> i64:

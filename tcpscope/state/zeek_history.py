@@ -1,8 +1,8 @@
 """Zeek's history of a connection, one letter an event, and the verdict conn_state.
 
-Upper case is the originator's, lower case the responder's. S: SYN, H: SYN with ACK, A: pure ACK, D: data, F: FIN, R: RST,
-C: bad checksum, T: retransmitted data, W: zero window, G: gap in the data, I: FIN with RST, Q: SYN with FIN or RST,
-^: roles swapped.
+Upper case is the originator's, lower case the responder's. S: SYN, H: SYN with ACK, A: pure ACK, D: data, F: FIN,
+R: RST, C: bad checksum, T: retransmitted data, W: zero window, G: gap in the data, I: FIN with RST, Q: SYN with FIN or
+RST, ^: roles swapped.
 """
 
 from __future__ import annotations

@@ -8,7 +8,15 @@ from __future__ import annotations
 import hashlib
 
 from tcpscope.wire.tls import is_grease
-from tcpscope.wire.tls_hello import EXT_ALPN, EXT_SERVER_NAME, ClientHello, ServerHello, alpn_first, u16_list
+from tcpscope.wire.tls_hello import (
+    DEFECT_CUT,
+    EXT_ALPN,
+    EXT_SERVER_NAME,
+    ClientHello,
+    ServerHello,
+    alpn_first,
+    u16_list,
+)
 
 _JA4_VERSIONS = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2"}
 _NOTHING = "000000000000"
@@ -24,8 +32,10 @@ def ja3_text(hello: ClientHello) -> str:
     return ",".join([str(hello.version), *("-".join(map(str, field)) for field in fields)])
 
 
-def ja3(hello: ClientHello) -> str:
-    """JA3 of a ClientHello, 32 hex digits."""
+def ja3(hello: ClientHello) -> str | None:
+    """JA3 of a ClientHello, 32 hex digits; None where the capture lacks part of the hello."""
+    if hello.defect == DEFECT_CUT:
+        return None
     return hashlib.md5(ja3_text(hello).encode(), usedforsecurity=False).hexdigest()
 
 
@@ -34,8 +44,10 @@ def ja3s_text(hello: ServerHello) -> str:
     return f"{hello.version},{hello.cipher},{'-'.join(map(str, u16_list(hello.extensions)))}"
 
 
-def ja3s(hello: ServerHello) -> str:
-    """JA3S of a ServerHello, 32 hex digits."""
+def ja3s(hello: ServerHello) -> str | None:
+    """JA3S of a ServerHello, 32 hex digits; None where the capture lacks part of it, or it names no suite."""
+    if hello.defect == DEFECT_CUT or hello.cipher < 0:
+        return None
     return hashlib.md5(ja3s_text(hello).encode(), usedforsecurity=False).hexdigest()
 
 
@@ -55,8 +67,8 @@ def _alpn(hello: ClientHello) -> str:
 
 
 def ja4(hello: ClientHello) -> str | None:
-    """JA4 of the first ClientHello of a connection; None for one in SSL 2.0 format, for which JA4 is not defined."""
-    if hello.ssl2:
+    """JA4 of the first ClientHello of a connection; None for one that is cut or in SSL 2.0 format (JA4 is not defined there)."""
+    if hello.ssl2 or hello.defect == DEFECT_CUT:
         return None
     ciphers = _known(hello.ciphers)
     extensions = _known(hello.extensions)

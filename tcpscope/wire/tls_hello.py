@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.wire.tls import SSL2, is_draft
+from tcpscope.wire.tls import TLS12, TLS13, is_draft
 
 # Extension types that are looked into (IANA "TLS ExtensionType Values").
 EXT_SERVER_NAME: Final = 0
@@ -107,7 +107,7 @@ class ServerHello:
         self.cipher: i64 = -1
         self.compression: i64 = 0
         self.extensions: bytes = b""
-        self.selected: i64 = 0  # supported_versions if there, else legacy_version
+        self.selected: i64 = 0  # supported_versions if there, else legacy_version; 0 if the capture lacks what tells
         self.alpn: bytes = b""
         self.group: i64 = -1  # of the key share
         self.cookie: bytes = b""
@@ -361,8 +361,6 @@ def parse_ssl2_hello(data: bytes, start: i64, end: i64) -> ClientHello:
     # The challenge is the random, right-aligned in 32 bytes.
     hello.random = data[stop + sid : end].rjust(32, b"\0")
     hello.compressions = b"\0"
-    if hello.version == SSL2:
-        hello.versions = b""
     return hello
 
 
@@ -374,13 +372,13 @@ def parse_server_hello(data: bytes, start: i64, end: i64, cut: bool) -> ServerHe
     if end - start < 36:
         return hello
     hello.version = u16(data, start)
-    hello.selected = hello.version
     hello.random = data[start + 2 : start + 34]
     hello.retry = hello.random == RETRY_RANDOM
     o: i64 = start + 34
     if is_draft(hello.version):
         hello.no_session_id = True
         hello.cipher = u16(data, o)
+        hello.selected = hello.version
         o += 2
     else:
         size: i64 = data[o]
@@ -390,11 +388,14 @@ def parse_server_hello(data: bytes, start: i64, end: i64, cut: bool) -> ServerHe
         o += 1 + size
         hello.cipher = u16(data, o)
         hello.compression = data[o + 2]
+        hello.selected = hello.version
         o += 3
     block = Extensions()
     parse_extensions(data, o, end, block)
     _server_extensions(hello, block)
     hello.defect = DEFECT_CUT if cut else block.defect
+    if cut and hello.selected == TLS12 and (hello.retry or hello.cipher >> 8 == 0x13):
+        hello.selected = TLS13  # the extension that says so is missing, but no other version has these suites
     return hello
 
 

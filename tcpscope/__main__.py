@@ -1,0 +1,5 @@
+"""``python -m tcpscope``."""
+
+from tcpscope.cli.main import main
+
+main()

@@ -1,0 +1,128 @@
+"""``tcpscope analyze``: judge the connections of captures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tcpscope.cli.common import color_option, make_options, output_option, reading_options, rule_options
+from tcpscope.cli.output import FAILED, FOUND, Output, failure
+from tcpscope.errors import SourceError
+
+if TYPE_CHECKING:
+    from tcpscope.cli.formats import Format
+    from tcpscope.options import Options
+    from tcpscope.report.model import Summary
+
+
+@click.command(name="analyze", short_help="Judge every connection of packet captures.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--connection",
+    "stream",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Only this connection (tcp.stream), in full.",
+)
+@click.option("--all", "show_all", is_flag=True, help="Show all connections and all findings in the table.")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["table", "json", "jsonl"]),
+    default="table",
+    show_default=True,
+    help="table: for people. json: one document. jsonl: one connection a line, as each ends, then the capture.",
+)
+@output_option
+@rule_options
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "note"]),
+    help="Exit with status 1 if there is a finding of this severity or a worse one.",
+)
+@reading_options
+@color_option
+def command(
+    files: tuple[str, ...],
+    stream: int | None,
+    show_all: bool,
+    format_name: str,
+    output: str | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    fail_on: str | None,
+    msl: float,
+    verify_checksums: bool,
+    max_connections: int,
+    no_progress: bool,
+    color: str,
+) -> int:
+    """Judge every TCP connection of packet captures (pcap or pcapng): how it opened, carried data and closed, and TLS.
+
+    FILE is the path of a capture, or - for standard input.
+    """
+    from tcpscope.report.model import SEVERITIES, Summary
+    from tcpscope.rules import Judge
+
+    options = make_options(msl, verify_checksums, max_connections, select, ignore)
+    Judge(options)  # says now, not after the first input, that a rule does not exist
+    status = 0
+    total = Summary()
+    with Output(output, files) as out:
+        report = _make_format(format_name, out, options, color, show_all, stream)
+        progress = not no_progress and not (report.streaming and out.on_terminal)
+        report.begin()
+        for path in files:
+            status = max(status, _analyze(path, options, report, total, stream, progress))
+        report.close(total)
+    if status == 0 and fail_on is not None:
+        levels = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+        status = FOUND if any(total.findings[severity] for severity in levels) else 0
+    return status
+
+
+def _make_format(
+    name: str, out: Output, options: Options, color: str, show_all: bool, stream: int | None
+) -> Format:
+    from tcpscope.cli.formats import JsonFormat, JsonLinesFormat, TableFormat
+
+    if name == "json":
+        return JsonFormat(out, options)
+    if name == "jsonl":
+        return JsonLinesFormat(out, options)
+    return TableFormat(out, options, out.style(color), show_all, stream)
+
+
+def _analyze(
+    path: str, options: Options, report: Format, total: Summary, stream: int | None, progress: bool
+) -> int:
+    """Report one input; returns its exit status, without regard to findings."""
+    from tcpscope.capture.source import open_source
+    from tcpscope.cli.progress import Progress
+    from tcpscope.cli.reading import problem_of, read_into
+    from tcpscope.report.session import Session
+
+    report.start(path)
+    session = Session(options, report.connection, stream)
+    try:
+        source = open_source(path)
+    except SourceError as error:
+        failure(str(error))
+        report.failed(str(error), None)
+        return FAILED
+    with source, Progress(source.name, source.size, progress) as bar:
+        session.finish(*read_into(source, session.feed, bar))
+    facts = session.facts
+    problem = problem_of(source.name, session.pipeline)
+    if not problem and stream is not None and session.summary.connections == 0:
+        known = f"connections 0 to {facts.connections - 1}" if facts.connections else "no connection"
+        problem = f"{source.name} has no connection {stream}: it has {known}"
+    if problem:
+        failure(problem)
+    if not facts.format:
+        report.failed(facts.damage, facts.damage_offset)
+        return FAILED
+    report.end(session, source.compression)
+    total.add(session.summary)
+    return FAILED if problem else 0

@@ -1,0 +1,101 @@
+"""Options that mean the same in every command."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from tcpscope.options import Options
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def _a_number(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("not a number", ctx, param)
+    return value
+
+
+def reading_options(command: Command) -> Command:
+    """``--msl``, ``--verify-checksums``, ``--max-connections``, ``--no-progress``."""
+    for option in (
+        click.option("--no-progress", is_flag=True, help="Show no progress bar."),
+        click.option(
+            "--max-connections",
+            type=click.IntRange(min=0),
+            default=0,
+            metavar="N",
+            help="Live connections to keep in memory; the longest idle ones are judged early. 0: no limit.",
+        ),
+        click.option(
+            "--verify-checksums",
+            is_flag=True,
+            help="Ignore segments whose TCP checksum is wrong, and count them. Off by default: with offloading, "
+            "the checksums of sent segments are wrong in most captures.",
+        ),
+        click.option(
+            "--msl",
+            type=click.FloatRange(min=0, max=86400),
+            callback=_a_number,
+            default=30.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="Maximum segment lifetime: TIME-WAIT lasts twice as long. RFC 9293 says 120.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def rule_options(command: Command) -> Command:
+    """``--select`` and ``--ignore``."""
+    for option in (
+        click.option("--ignore", multiple=True, metavar="RULES", help="Rules to leave out, in the same notation."),
+        click.option(
+            "--select",
+            multiple=True,
+            metavar="RULES",
+            help="Rules to use: codes, beginnings of codes or names, separated by commas, such as TS1,TS604. "
+            "All by default.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def output_option(command: Command) -> Command:
+    """``--output``."""
+    return click.option("-o", "--output", metavar="FILE", help="Write to this file, not to standard output.")(command)
+
+
+def color_option(command: Command) -> Command:
+    """``--color``."""
+    return click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="Colours in a report for people. auto: on a terminal where NO_COLOR is not set.",
+    )(command)
+
+
+def rule_names(values: Sequence[str]) -> tuple[str, ...]:
+    """The rules of an option that may be repeated, each time with several rules between commas."""
+    return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
+
+
+def make_options(
+    msl: float,
+    verify_checksums: bool,
+    max_connections: int,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> Options:
+    """The options of an analysis from those of the command line."""
+    from tcpscope.options import Options
+
+    return Options(msl, verify_checksums, rule_names(select), rule_names(ignore), max_connections)

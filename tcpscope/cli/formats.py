@@ -1,0 +1,201 @@
+"""The formats of ``analyze``: each takes connections as they end, and writes what it can as early as it can.
+
+Calls come as ``begin``; for each input ``start``, any number of ``connection``, ``end`` or ``failed``; then ``close``.
+"""
+
+from __future__ import annotations
+
+import heapq
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+from tcpscope.cli.output import Output, Spool
+from tcpscope.report import json_report, text
+from tcpscope.report.build import capture_report, connection_report
+from tcpscope.report.model import ConnectionReport, Summary
+from tcpscope.report.text_connection import connection_text
+from tcpscope.report.text_findings import finding_text
+from tcpscope.version import __version__
+
+if TYPE_CHECKING:
+    from tcpscope.options import Options
+    from tcpscope.report.session import Session
+    from tcpscope.report.style import Style
+    from tcpscope.rules.base import Finding
+    from tcpscope.state.connection import Connection
+
+
+class Format(Protocol):
+    """What ``analyze`` drives."""
+
+    streaming: bool
+    """Whether output comes while the input is still being read."""
+
+    def begin(self) -> None:
+        """Before the first input."""
+
+    def start(self, path: str) -> None:
+        """An input begins."""
+
+    def connection(self, conn: Connection, findings: list[Finding]) -> None:
+        """A connection of the current input is over."""
+
+    def end(self, session: Session, compression: str) -> None:
+        """The current input is over."""
+
+    def failed(self, message: str, offset: int | None) -> None:
+        """The current input could not be read at all."""
+
+    def close(self, summary: Summary) -> None:
+        """After the last input."""
+
+
+class TableFormat:
+    """Text for people. Holds the worst connections of an input (all with ``show_all``) and counts the others."""
+
+    streaming = False
+
+    def __init__(self, output: Output, options: Options, style: Style, show_all: bool, stream: int | None) -> None:
+        self._output = output
+        self._msl_ns = options.msl_ns
+        self._style = style
+        self._rows = None if show_all else text.ROWS
+        self._full = stream is not None
+        self._path = ""
+        self._inputs = 0
+        # A heap with the least bad connection on top; the counter keeps equal ranks from comparing what follows.
+        self._kept: list[tuple[tuple[int, int], int, ConnectionReport]] = []
+        self._counter = count()
+
+    def begin(self) -> None:
+        """Nothing is written before the first input is read."""
+
+    def start(self, path: str) -> None:
+        """Forget the connections of the input before."""
+        self._path = path
+        self._kept = []
+
+    def connection(self, conn: Connection, findings: list[Finding]) -> None:
+        """Keep it if it is among the worst."""
+        rank = (-text.worst_severity([f.severity for f in findings]), -conn.stream)
+        full = self._rows is not None and len(self._kept) >= self._rows
+        if full and rank <= self._kept[0][0]:
+            return
+        entry = (rank, next(self._counter), connection_report(conn, findings, self._msl_ns))
+        if full:
+            heapq.heapreplace(self._kept, entry)
+        else:
+            heapq.heappush(self._kept, entry)
+
+    def end(self, session: Session, compression: str) -> None:
+        """Write the report of the input."""
+        connections = tuple(entry[2] for entry in sorted(self._kept, key=lambda entry: (text.rank(entry[2]), entry[1])))
+        capture = capture_report(session.facts, self._path, session.findings, compression, connections)
+        if self._full:
+            parts = [text.capture_head(self._style, capture)]
+            parts += [finding_text(self._style, finding) for finding in capture.findings]
+            parts += ["\n" + connection_text(self._style, connection) for connection in connections]
+            report = "\n".join(parts)
+        else:
+            report = text.capture_text(self._style, capture, session.summary, show_all=self._rows is None)
+        self._write(("\n" if self._inputs else "") + report + "\n")
+        self._inputs += 1
+
+    def failed(self, message: str, offset: int | None) -> None:
+        """Nothing to show; the message goes to standard error."""
+
+    def close(self, summary: Summary) -> None:
+        """Write the summary."""
+        if self._inputs:
+            self._write("\n" + text.summary_line(self._style, summary) + "\n")
+
+    def _write(self, report: str) -> None:
+        self._output.write(self._style.finish(report))
+
+
+class JsonFormat:
+    """One JSON document. Connections wait, encoded, in a temporary file: they end in another order than they began."""
+
+    streaming = False
+
+    def __init__(self, output: Output, options: Options) -> None:
+        self._output = output
+        self._msl_ns = options.msl_ns
+        self._path = ""
+        self._captures = 0
+        self._spool = Spool()
+        self._errors: list[json_report.Value] = []
+
+    def begin(self) -> None:
+        """Write the head of the document."""
+        schema, version = json_report.dumps(json_report.SCHEMA), json_report.dumps(__version__)
+        self._output.write(f'{{"schema":{schema},"version":{version},"captures":[')
+
+    def start(self, path: str) -> None:
+        """Forget the connections of the input before."""
+        self._path = path
+        self._spool.close()
+        self._spool = Spool()
+
+    def connection(self, conn: Connection, findings: list[Finding]) -> None:
+        """Encode one connection."""
+        report = connection_report(conn, findings, self._msl_ns)
+        self._spool.add(conn.stream, json_report.dumps(json_report.connection_object(report)))
+
+    def end(self, session: Session, compression: str) -> None:
+        """Write the capture with its connections, one a line."""
+        capture = capture_report(session.facts, self._path, session.findings, compression)
+        head = json_report.dumps(json_report.capture_object(capture))
+        self._output.write((",\n" if self._captures else "\n") + head[:-1] + ',"connections":[')
+        for index, connection in enumerate(self._spool):
+            self._output.write((",\n" if index else "\n") + connection)
+        self._output.write("]}")
+        self._captures += 1
+
+    def failed(self, message: str, offset: int | None) -> None:
+        """Note it for the end of the document."""
+        self._errors.append({"path": self._path, "message": message, "offset": offset})
+
+    def close(self, summary: Summary) -> None:
+        """Write what could not be read, and the summary."""
+        errors, counts = json_report.dumps(self._errors), json_report.dumps(json_report.summary_object(summary))
+        self._output.write(f'],\n"errors":{errors},\n"summary":{counts}}}\n')
+        self._spool.close()
+
+
+class JsonLinesFormat:
+    """One JSON object a line: each connection as it ends, then the capture."""
+
+    streaming = True
+
+    def __init__(self, output: Output, options: Options) -> None:
+        self._output = output
+        self._msl_ns = options.msl_ns
+        self._path = ""
+
+    def begin(self) -> None:
+        """There is no head."""
+
+    def start(self, path: str) -> None:
+        """Remember whose connections come."""
+        self._path = path
+
+    def connection(self, conn: Connection, findings: list[Finding]) -> None:
+        """Write one connection."""
+        report = connection_report(conn, findings, self._msl_ns)
+        self._line({"path": self._path, **json_report.connection_object(report)})
+
+    def end(self, session: Session, compression: str) -> None:
+        """Write the capture."""
+        capture = capture_report(session.facts, self._path, session.findings, compression)
+        self._line({"capture": json_report.capture_object(capture)})
+
+    def failed(self, message: str, offset: int | None) -> None:
+        """Write the error in the place of the capture."""
+        self._line({"error": {"path": self._path, "message": message, "offset": offset}})
+
+    def close(self, summary: Summary) -> None:
+        """There is no end."""
+
+    def _line(self, value: json_report.Object) -> None:
+        self._output.write(json_report.dumps(value) + "\n")

@@ -1,0 +1,204 @@
+"""From a judged connection and the facts of a capture to the records of :mod:`tcpscope.report.model`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from tcpscope.report import model
+from tcpscope.report.build_tls import tls_report
+from tcpscope.report.community_id import community_id
+from tcpscope.rules import verdicts
+from tcpscope.state.connection import END_NAMES, ROLE_NAMES
+from tcpscope.state.endpoint import (
+    OPTION_FAST_OPEN,
+    OPTION_SACK,
+    OPTION_SCALE,
+    OPTION_TIMESTAMPS,
+    Endpoint,
+    Quantiles,
+    Transfer,
+)
+from tcpscope.state.transitions import STATE_NAMES, UNKNOWN
+from tcpscope.wire.address import endpoints, format_address
+
+if TYPE_CHECKING:
+    from tcpscope.pipeline import CaptureFacts
+    from tcpscope.rules.base import Finding
+    from tcpscope.state.connection import Connection
+    from tcpscope.state.listeners import Listener
+
+MAX_LISTENERS: Final = 50
+"""Listeners that a report names, those with the longest queues first."""
+
+
+def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int) -> model.ConnectionReport:
+    """Everything that a report says about one finished connection. ``msl_ns``: maximum segment lifetime."""
+    client, server = host_ports(conn.key)
+    ours, theirs = conn.client.transfer or Transfer(), conn.server.transfer or Transfer()
+    reset, reset_by = _first_side(ours.rst_frame, theirs.rst_frame)
+    return model.ConnectionReport(
+        stream=conn.stream,
+        community_id=community_id(conn.key),
+        client=client,
+        server=server,
+        roles=ROLE_NAMES[conn.roles],
+        first_frame=conn.first_frame,
+        last_frame=conn.last_frame,
+        start_ns=conn.first_time,
+        end_ns=conn.last_time,
+        handshake=verdicts.handshake(conn),
+        teardown=verdicts.teardown(conn),
+        time_wait=verdicts.time_wait(conn, msl_ns),
+        fin_by=_first_side(ours.fin_frame, theirs.fin_frame)[1],
+        reset_by=reset_by,
+        reset=reset,
+        client_side=_side(conn.client),
+        server_side=_side(conn.server),
+        conn_state=None,
+        history=None,
+        completeness=conn.completeness,
+        ended_by=END_NAMES[conn.end_reason],
+        reused_by=None if conn.reused_by < 0 else conn.reused_by,
+        lossy=conn.lossy,
+        one_sided=conn.one_sided,
+        frame_times=_frame_times(conn),
+        tls=tls_report(conn),
+        findings=ordered(findings),
+    )
+
+
+def capture_report(
+    facts: CaptureFacts,
+    path: str,
+    findings: Sequence[Finding],
+    compression: str = "",
+    connections: tuple[model.ConnectionReport, ...] = (),
+) -> model.CaptureReport:
+    """Everything that a report says about a capture as a whole. ``path``: what the user called it."""
+    queues = sorted((li for li in facts.listeners if li.syns), key=lambda li: (-li.pending_peak, li.first_frame))
+    return model.CaptureReport(
+        path=path,
+        format=facts.format,
+        compression=compression,
+        frames=facts.frames,
+        segments=facts.segments,
+        skipped=dict(facts.skipped),
+        first_time_ns=None if facts.first_time < 0 else facts.first_time,
+        last_time_ns=None if facts.last_time < 0 else facts.last_time,
+        complete=facts.complete,
+        damage=facts.damage,
+        damage_offset=None if facts.damage_offset < 0 else facts.damage_offset,
+        truncated_frames=facts.truncated_frames,
+        dropped=None if facts.dropped < 0 else facts.dropped,
+        untimed=facts.untimed,
+        clock_back_count=facts.clock_back_count,
+        clock_back_max_ns=facts.clock_back_max_ns,
+        bad_checksums=facts.bad_checksums,
+        unseen_bytes=facts.unseen_bytes,
+        one_sided_connections=facts.one_sided_connections,
+        connection_count=facts.connections,
+        evicted=facts.evicted,
+        listeners=tuple(_listener(listener) for listener in queues[:MAX_LISTENERS]),
+        findings=ordered(findings),
+        connections=connections,
+    )
+
+
+def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings with the worst first, then by frame."""
+    return tuple(sorted(findings, key=lambda f: (model.SEVERITIES.index(f.severity), f.frame or 0, f.code)))
+
+
+def host_ports(key: bytes) -> tuple[model.HostPort, model.HostPort]:
+    """The two ends of a flow key: source, destination."""
+    source, source_port, destination, destination_port = endpoints(key)
+    return model.HostPort(source, source_port), model.HostPort(destination, destination_port)
+
+
+def _first_side(client_frame: int, server_frame: int) -> tuple[int | None, str | None]:
+    """The lower frame and whose it is; 0 means that there is none."""
+    frames = [(frame, side) for frame, side in ((client_frame, "client"), (server_frame, "server")) if frame]
+    return min(frames, default=(None, None))
+
+
+def _frame_times(conn: Connection) -> dict[int, int]:
+    times = {conn.first_frame: conn.first_time, conn.last_frame: conn.last_time, conn.ack_frame: conn.ack_time}
+    for end in (conn.client, conn.server):
+        times[end.syn_frame] = end.syn_time
+        times.update((step.frame, step.time_ns) for step in end.steps)
+        if end.transfer is not None:
+            transfer = end.transfer
+            times[transfer.fin_frame] = transfer.fin_time
+            times[transfer.fin_ack_frame] = transfer.fin_ack_time
+            times[transfer.rst_frame] = transfer.rst_time
+    times.pop(0, None)
+    return times
+
+
+def _side(end: Endpoint) -> model.Side:
+    transfer = end.transfer or Transfer()
+    steps = tuple(
+        model.StateStep(STATE_NAMES[step.state], step.frame or None, step.time_ns if step.time_ns > 0 else None)
+        for step in end.steps
+        if step.state != UNKNOWN
+    )
+    return model.Side(steps, _syn(end), _traffic(end, transfer), _round_trips(transfer.rtt))
+
+
+def _syn(end: Endpoint) -> model.SynOptions | None:
+    if end.isn < 0:
+        return None
+    return model.SynOptions(
+        isn=end.isn,
+        mss=None if end.mss < 0 else end.mss,
+        window_scale=end.scale if end.syn_options & OPTION_SCALE and end.scale >= 0 else None,
+        sack=bool(end.syn_options & OPTION_SACK),
+        timestamps=bool(end.syn_options & OPTION_TIMESTAMPS),
+        fast_open=bool(end.syn_options & OPTION_FAST_OPEN),
+        sent=end.syn_count,
+    )
+
+
+def _traffic(end: Endpoint, transfer: Transfer) -> model.Traffic:
+    return model.Traffic(
+        segments=end.segments,
+        payload_segments=transfer.payload_segments,
+        payload_bytes=transfer.payload_bytes,
+        unique_bytes=transfer.unique_bytes,
+        unseen_bytes=transfer.unseen_bytes,
+        retransmitted_segments=transfer.retransmitted_segments,
+        retransmitted_bytes=transfer.retransmitted_bytes,
+        out_of_order=transfer.out_of_order,
+        duplicate_acks=transfer.duplicate_acks,
+        keep_alives=transfer.keep_alives,
+        zero_windows=transfer.zero_windows,
+        zero_window_ns=transfer.zero_time_total,
+        window_probes=transfer.window_probes,
+        window_full=transfer.window_full,
+        min_window=None if transfer.min_window < 0 else transfer.min_window,
+        max_window=None if transfer.max_window < 0 else transfer.max_window,
+        max_in_flight=transfer.max_in_flight,
+        bad_checksums=end.bad_checksums,
+    )
+
+
+def _round_trips(rtt: Quantiles | None) -> model.RoundTrips:
+    if rtt is None or rtt.count == 0:
+        return model.RoundTrips(0, None, None, None, None)
+    return model.RoundTrips(rtt.count, rtt.minimum, rtt.quantile(1, 2), rtt.quantile(95, 100), rtt.maximum)
+
+
+def _listener(listener: Listener) -> model.ListenerReport:
+    return model.ListenerReport(
+        model.HostPort(format_address(listener.address), listener.port),
+        syns=listener.syns,
+        completed=listener.completed,
+        refused=listener.refused,
+        timed_out=listener.timed_out,
+        half_open_now=listener.half_open_now,
+        half_open_peak=listener.half_open_peak,
+        pending_peak=listener.pending_peak,
+        peak_frame=listener.peak_frame or None,
+        peak_time_ns=listener.peak_time if listener.peak_frame else None,
+    )

@@ -1,0 +1,252 @@
+"""JSON and JSON lines, schema ``tcpscope/1`` (``schema.json`` beside this file).
+
+Keys may be added; none is renamed or dropped without a new schema number. Everything outside ASCII is escaped, so that
+text from the wire cannot act on a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from tcpscope.report import model
+from tcpscope.report.quantities import rfc3339, seconds
+
+if TYPE_CHECKING:
+    from tcpscope.rules.base import Finding
+    from tcpscope.rules.verdicts import Handshake, TimeWait
+
+SCHEMA: Final = "tcpscope/1"
+
+Value: TypeAlias = "bool | int | float | str | Sequence[Value] | Mapping[str, Value] | None"
+Object: TypeAlias = dict[str, Value]
+
+
+def dumps(value: Value) -> str:
+    """One line of JSON in ASCII."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def connection_object(connection: model.ConnectionReport) -> Object:
+    """A connection as in ``captures[].connections[]``."""
+    return {
+        "stream": connection.stream,
+        "community_id": connection.community_id,
+        "client": _host_port(connection.client),
+        "server": _host_port(connection.server),
+        "roles": connection.roles,
+        "first_frame": connection.first_frame,
+        "last_frame": connection.last_frame,
+        "start": rfc3339(connection.start_ns),
+        "end": rfc3339(connection.end_ns),
+        "duration": seconds(connection.duration_ns),
+        "handshake": _handshake(connection.handshake),
+        "teardown": _teardown(connection),
+        "time_wait": _time_wait(connection.time_wait),
+        "states": {"client": _states(connection.client_side), "server": _states(connection.server_side)},
+        "syn": {"client": _syn(connection.client_side.syn), "server": _syn(connection.server_side.syn)},
+        "conn_state": connection.conn_state,
+        "history": connection.history,
+        "completeness": connection.completeness,
+        "ended_by": connection.ended_by,
+        "reused_by": connection.reused_by,
+        "lossy": connection.lossy,
+        "one_sided": connection.one_sided,
+        "traffic": {
+            "client": _traffic(connection.client_side.traffic),
+            "server": _traffic(connection.server_side.traffic),
+        },
+        "rtt": {
+            "handshake": _seconds(connection.handshake.rtt_ns),
+            "client": _round_trips(connection.client_side.rtt),
+            "server": _round_trips(connection.server_side.rtt),
+        },
+        "tls": None if connection.tls is None else _tls(connection.tls),
+        "diagnosis": None,
+        "findings": [finding_object(finding) for finding in connection.findings],
+    }
+
+
+def capture_object(capture: model.CaptureReport) -> Object:
+    """A capture as in ``captures[]``, without its connections."""
+    return {
+        "path": capture.path,
+        "format": capture.format,
+        "compression": capture.compression or None,
+        "frames": capture.frames,
+        "segments": capture.segments,
+        "skipped": dict(capture.skipped),
+        "first_time": _time(capture.first_time_ns),
+        "last_time": _time(capture.last_time_ns),
+        "duration": _seconds(capture.duration_ns),
+        "complete": capture.complete,
+        "damage": {"message": capture.damage, "offset": capture.damage_offset} if capture.damage else None,
+        "truncated_frames": capture.truncated_frames,
+        "dropped": capture.dropped,
+        "untimed_frames": capture.untimed,
+        "clock_steps_back": {"count": capture.clock_back_count, "largest": seconds(capture.clock_back_max_ns)},
+        "bad_checksums": capture.bad_checksums,
+        "unseen_bytes": capture.unseen_bytes,
+        "one_sided_connections": capture.one_sided_connections,
+        "connection_count": capture.connection_count,
+        "evicted_connections": capture.evicted,
+        "listeners": [_listener(listener) for listener in capture.listeners],
+        "findings": [finding_object(finding) for finding in capture.findings],
+    }
+
+
+def finding_object(finding: Finding) -> Object:
+    """A finding as in ``findings[]``."""
+    return {
+        "code": finding.code,
+        "name": finding.name,
+        "severity": str(finding.severity),
+        "message": finding.message,
+        "side": finding.side,
+        "frame": finding.frame,
+        "frames": list(finding.frames),
+        "count": finding.count,
+        "time": _time(finding.time_ns),
+        "rfc": finding.rfc,
+        "display_filter": finding.display_filter,
+    }
+
+
+def summary_object(summary: model.Summary) -> Object:
+    """The counts over all captures."""
+    return {
+        "captures": summary.captures,
+        "connections": summary.connections,
+        "frames": summary.frames,
+        "findings": dict(summary.findings),
+    }
+
+
+def _host_port(end: model.HostPort) -> Object:
+    return {"address": end.address, "port": end.port}
+
+
+def _time(time_ns: int | None) -> str | None:
+    return None if time_ns is None else rfc3339(time_ns)
+
+
+def _seconds(duration_ns: int | None) -> float | None:
+    return None if duration_ns is None else seconds(duration_ns)
+
+
+def _handshake(handshake: Handshake) -> Object:
+    frames: Object = {"syn": handshake.syn, "syn_ack": handshake.syn_ack, "ack": handshake.ack}
+    return {"verdict": handshake.verdict, "frames": frames, "rtt": _seconds(handshake.rtt_ns)}
+
+
+def _teardown(connection: model.ConnectionReport) -> Object:
+    teardown = connection.teardown
+    return {
+        "verdict": teardown.verdict,
+        "form": teardown.form,
+        "active_closer": teardown.active_closer,
+        "reset_by": connection.reset_by,
+        "frames": {
+            "fin": teardown.fin,
+            "fin_ack": teardown.fin_ack,
+            "peer_fin": teardown.peer_fin,
+            "final_ack": teardown.final_ack,
+            "rst": connection.reset,
+        },
+    }
+
+
+def _time_wait(time_wait: TimeWait) -> Object:
+    return {
+        "verdict": time_wait.verdict,
+        "side": time_wait.side,
+        "observed": _seconds(time_wait.observed_ns),
+        "required": seconds(time_wait.required_ns),
+    }
+
+
+def _states(side: model.Side) -> list[list[str | int | None]]:
+    return [[step.state, step.frame] for step in side.states]
+
+
+def _syn(syn: model.SynOptions | None) -> Object | None:
+    if syn is None:
+        return None
+    return {
+        "isn": syn.isn,
+        "mss": syn.mss,
+        "window_scale": syn.window_scale,
+        "sack": syn.sack,
+        "timestamps": syn.timestamps,
+        "fast_open": syn.fast_open,
+        "sent": syn.sent,
+    }
+
+
+def _traffic(traffic: model.Traffic) -> Object:
+    return {
+        "segments": traffic.segments,
+        "payload_segments": traffic.payload_segments,
+        "payload_bytes": traffic.payload_bytes,
+        "unique_bytes": traffic.unique_bytes,
+        "unseen_bytes": traffic.unseen_bytes,
+        "retransmitted_segments": traffic.retransmitted_segments,
+        "retransmitted_bytes": traffic.retransmitted_bytes,
+        "out_of_order": traffic.out_of_order,
+        "duplicate_acks": traffic.duplicate_acks,
+        "keep_alives": traffic.keep_alives,
+        "zero_windows": traffic.zero_windows,
+        "zero_window_time": seconds(traffic.zero_window_ns),
+        "window_probes": traffic.window_probes,
+        "window_full": traffic.window_full,
+        "min_window": traffic.min_window,
+        "max_window": traffic.max_window,
+        "max_in_flight": traffic.max_in_flight,
+        "bad_checksums": traffic.bad_checksums,
+    }
+
+
+def _round_trips(rtt: model.RoundTrips) -> Object:
+    return {
+        "samples": rtt.samples,
+        "min": _seconds(rtt.min_ns),
+        "median": _seconds(rtt.median_ns),
+        "p95": _seconds(rtt.p95_ns),
+        "max": _seconds(rtt.max_ns),
+    }
+
+
+def _tls(tls: model.TlsReport) -> Object:
+    return {
+        "verdict": tls.verdict,
+        "version": tls.version,
+        "cipher_suite": tls.cipher_suite,
+        "sni": tls.sni,
+        "alpn": tls.alpn,
+        "resumed": tls.resumed,
+        "ja3": tls.ja3,
+        "ja3s": tls.ja3s,
+        "ja4": tls.ja4,
+        "messages": [
+            {"frame": one.frame, "side": one.side, "message": one.message, "time": _time(one.time_ns)}
+            for one in tls.messages
+        ],
+        "message_count": tls.message_count,
+        "certificates": [],
+    }
+
+
+def _listener(listener: model.ListenerReport) -> Object:
+    return {
+        "listener": _host_port(listener.listener),
+        "syns": listener.syns,
+        "completed": listener.completed,
+        "refused": listener.refused,
+        "timed_out": listener.timed_out,
+        "half_open_at_end": listener.half_open_now,
+        "half_open_peak": listener.half_open_peak,
+        "pending_peak": listener.pending_peak,
+        "peak_frame": listener.peak_frame,
+        "peak_time": _time(listener.peak_time_ns),
+    }

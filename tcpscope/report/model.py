@@ -1,0 +1,290 @@
+"""Everything that is printed or serialised, as plain frozen records: the only input of every report format.
+
+Times are nanoseconds since 1970 UTC, durations nanoseconds, frames 1-based. None: the capture cannot tell.
+The words of the verdicts are those of :mod:`tcpscope.rules.verdicts`. Text from the wire stands here as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from tcpscope.rules.words import address_port
+
+if TYPE_CHECKING:
+    from tcpscope.rules.base import Finding
+    from tcpscope.rules.verdicts import Handshake, Teardown, TimeWait
+
+SEVERITIES: Final = ("error", "warning", "note")
+"""Worst first."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """One end of a connection."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return address_port(self.address, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class StateStep:
+    """A state that a side entered, by the frame that made it do so (None: before the first frame, or by a time-out)."""
+
+    state: str
+    frame: int | None
+    time_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SynOptions:
+    """What a side's SYN said. ``mss`` and ``window_scale`` are None where the option was absent."""
+
+    isn: int
+    mss: int | None
+    window_scale: int | None
+    sack: bool
+    timestamps: bool
+    fast_open: bool
+    sent: int  # how often the SYN was sent
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What one side sent. ``unseen_bytes``: acknowledged by the other side but not in the capture."""
+
+    segments: int
+    payload_segments: int
+    payload_bytes: int
+    unique_bytes: int
+    unseen_bytes: int
+    retransmitted_segments: int
+    retransmitted_bytes: int
+    out_of_order: int
+    duplicate_acks: int
+    keep_alives: int
+    zero_windows: int
+    zero_window_ns: int
+    window_probes: int
+    window_full: int
+    min_window: int | None
+    max_window: int | None
+    max_in_flight: int
+    bad_checksums: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrips:
+    """Times from a side's data to the acknowledgement, as seen at the capture point."""
+
+    samples: int
+    min_ns: int | None
+    median_ns: int | None
+    p95_ns: int | None
+    max_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a connection. ``syn`` is None where its SYN was not captured."""
+
+    states: tuple[StateStep, ...]
+    syn: SynOptions | None
+    traffic: Traffic
+    rtt: RoundTrips
+
+
+@dataclass(frozen=True, slots=True)
+class TlsMessage:
+    """A TLS handshake message, alert or first record of its kind, with the frame that completed it."""
+
+    frame: int
+    side: str
+    message: str
+    time_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsReport:
+    """The TLS handshake on top of a connection."""
+
+    verdict: str
+    version: str | None
+    cipher_suite: str | None
+    sni: str | None
+    alpn: str | None
+    resumed: bool | None
+    ja3: str | None
+    ja3s: str | None
+    ja4: str | None
+    messages: tuple[TlsMessage, ...]
+    message_count: int  # more than len(messages) where the list was cut
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionReport:
+    """One connection, judged.
+
+    ``fin_by`` is the side that sent the first FIN, ``reset_by`` the one that sent the first RST, ``reset`` its frame.
+    ``frame_times``: when the frames named in ``handshake``, ``teardown``, ``reset`` and the state paths were captured.
+    """
+
+    stream: int
+    community_id: str
+    client: HostPort
+    server: HostPort
+    roles: str
+    first_frame: int
+    last_frame: int
+    start_ns: int
+    end_ns: int
+    handshake: Handshake
+    teardown: Teardown
+    time_wait: TimeWait
+    fin_by: str | None
+    reset_by: str | None
+    reset: int | None
+    client_side: Side
+    server_side: Side
+    conn_state: str | None
+    history: str | None
+    completeness: int
+    ended_by: str  # why it was judged when it was: END_NAMES of tcpscope.state.connection
+    reused_by: int | None  # stream that took over the ports
+    lossy: bool
+    one_sided: bool
+    frame_times: Mapping[int, int]
+    tls: TlsReport | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def duration_ns(self) -> int:
+        """From the first to the last segment."""
+        return max(0, self.end_ns - self.start_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerReport:
+    """One listening port: how its queue of half-open connections filled.
+
+    ``half_open``: waiting for the third segment of the handshake; ``pending``: SYN seen, not finished, answered or not.
+    ``peak_frame`` and ``peak_time_ns`` are those of ``pending_peak``.
+    """
+
+    listener: HostPort
+    syns: int
+    completed: int
+    refused: int
+    timed_out: int
+    half_open_now: int
+    half_open_peak: int
+    pending_peak: int
+    peak_frame: int | None
+    peak_time_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureReport:
+    """One capture: what it holds, what is wrong with it, and the connections that were asked for.
+
+    ``connection_count`` counts all connections, ``connections`` may hold fewer. ``dropped`` is what the file says the
+    capturing side lost.
+    """
+
+    path: str
+    format: str
+    compression: str  # such as "gzip"; "" if the input was not compressed
+    frames: int
+    segments: int
+    skipped: dict[str, int]
+    first_time_ns: int | None
+    last_time_ns: int | None
+    complete: bool
+    damage: str
+    damage_offset: int | None
+    truncated_frames: int
+    dropped: int | None
+    untimed: int
+    clock_back_count: int
+    clock_back_max_ns: int
+    bad_checksums: int
+    unseen_bytes: int
+    one_sided_connections: int
+    connection_count: int
+    evicted: int
+    listeners: tuple[ListenerReport, ...]
+    findings: tuple[Finding, ...]
+    connections: tuple[ConnectionReport, ...] = ()
+
+    @property
+    def duration_ns(self) -> int | None:
+        """From the earliest to the latest frame, None without a timed frame."""
+        if self.first_time_ns is None or self.last_time_ns is None:
+            return None
+        return self.last_time_ns - self.first_time_ns
+
+
+@dataclass(slots=True)
+class RuleCount:
+    """How often a rule fired, in how many connections, and the worst severity that it gave."""
+
+    name: str
+    severity: str
+    findings: int = 0
+    connections: int = 0
+
+
+@dataclass(slots=True)
+class Summary:
+    """Counts over everything that was judged, whether it is shown or not. ``findings`` counts by severity."""
+
+    captures: int = 0
+    connections: int = 0
+    with_findings: int = 0  # connections
+    frames: int = 0
+    findings: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SEVERITIES, 0))
+    by_rule: dict[str, RuleCount] = field(default_factory=dict)
+
+    def count(self, findings: Sequence[Finding], *, of_connection: bool) -> None:
+        """Add the findings of one connection, or of a capture."""
+        codes = set()
+        for finding in findings:
+            self.findings[finding.severity] += 1
+            rule = self.by_rule.setdefault(finding.code, RuleCount(finding.name, finding.severity))
+            rule.findings += 1
+            rule.severity = min(rule.severity, finding.severity, key=SEVERITIES.index)
+            codes.add(finding.code)
+        if of_connection:
+            for code in codes:
+                self.by_rule[code].connections += 1
+
+    def add(self, other: Summary) -> None:
+        """Add the counts of another capture, but for those by rule."""
+        self.captures += other.captures
+        self.connections += other.connections
+        self.with_findings += other.with_findings
+        self.frames += other.frames
+        for severity, count in other.findings.items():
+            self.findings[severity] += count
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What :func:`tcpscope.analyze` returns: one capture with all its connections in stream order, and the counts."""
+
+    capture: CaptureReport
+    summary: Summary
+
+    @property
+    def connections(self) -> tuple[ConnectionReport, ...]:
+        """The connections in the order of their stream numbers."""
+        return self.capture.connections
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings: those about the capture first, then connection by connection."""
+        return self.capture.findings + tuple(f for connection in self.capture.connections for f in connection.findings)

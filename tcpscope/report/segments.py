@@ -1,0 +1,223 @@
+"""Rows of ``tcpscope segments``: what Wireshark's analysis, the flow table and the header say about each segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tcpscope.pipeline import CollectorPause, Pipeline
+from tcpscope.report.build import host_ports
+from tcpscope.report.json_report import dumps
+from tcpscope.report.quantities import rfc3339
+from tcpscope.report.session import cut_short
+from tcpscope.report.table import table
+from tcpscope.state.facts import CAUSE_NAMES
+from tcpscope.state.transitions import STATE_NAMES, UNKNOWN
+from tcpscope.state.wireshark import FLAG_NAMES, WiresharkAnalyzer
+
+if TYPE_CHECKING:
+    from tcpscope.options import Options
+    from tcpscope.report.style import Style
+    from tcpscope.state.connection import Connection
+
+COLUMNS: Final = (
+    "frame",
+    "time",
+    "stream",
+    "side",
+    "source",
+    "destination",
+    "seq",
+    "ack",
+    "flags",
+    "length",
+    "window",
+    "analysis",
+    "cause",
+    "client_state",
+    "server_state",
+)
+
+MAX_HOSTS: Final = 65_536  # flow keys whose text is remembered
+BLOCK: Final = 500  # rows of a table that are aligned with each other
+
+
+class Row(NamedTuple):
+    """One segment; the fields are those of the output contract, but ``time`` is nanoseconds since 1970 UTC."""
+
+    frame: int
+    time: int
+    stream: int
+    side: str
+    source: str
+    destination: str
+    seq: int
+    ack: int
+    flags: str
+    length: int
+    window: int
+    analysis: str
+    cause: str
+    client_state: str
+    server_state: str
+
+
+def _letters(flags: int) -> str:
+    return "".join(letter for bit, letter in enumerate("FSRPAUEC") if flags >> bit & 1)
+
+
+FLAG_LETTERS: Final = tuple(_letters(flags) for flags in range(256))
+_STATES: Final = tuple("" if state == UNKNOWN else name for state, name in enumerate(STATE_NAMES))
+
+
+def _forget(conn: Connection) -> None:
+    """What happens to a connection that is over: nothing, its segments have been listed."""
+
+
+class SegmentLister:
+    """Feed the bytes of one capture; ``row`` is called with each segment (of connection ``stream``, if given)."""
+
+    def __init__(self, options: Options, row: Callable[[Row], None], stream: int | None = None) -> None:
+        self._row = row
+        self._stream = stream
+        self.pipeline = Pipeline(_forget, options.msl_ns, options.verify_checksums, options.max_connections)
+        self._analyzer = WiresharkAnalyzer()
+        self._hosts: dict[bytes, tuple[str, str]] = {}
+        self._analyses: dict[int, str] = {0: ""}
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes, in chunks of any size."""
+        self.pipeline.reader.feed(data)
+        self._drain()
+
+    def finish(self, stopped: str = "", offset: int = -1) -> None:
+        """No more bytes. ``stopped``: one line on why not, where the input would have gone on, and at which byte."""
+        self.pipeline.reader.finish()
+        self._drain()
+        cut_short(self.pipeline.finish(), stopped, offset)
+
+    def _drain(self) -> None:
+        pipeline, analyzer, row = self.pipeline, self._analyzer, self._row
+        seg, flows = pipeline.seg, pipeline.flows
+        with CollectorPause():
+            while pipeline.next_segment():
+                flags = analyzer.analyze(seg)
+                conn = flows.current
+                if conn is None or (self._stream is not None and analyzer.stream != self._stream):
+                    continue
+                source, destination = self._hosts.get(seg.key) or self._name(seg.key)
+                analysis = self._analyses.get(flags)
+                row(
+                    Row(
+                        seg.frame,
+                        seg.time_ns,
+                        analyzer.stream,
+                        "server" if flows.current_side else "client",
+                        source,
+                        destination,
+                        seg.seq,
+                        seg.ack,
+                        FLAG_LETTERS[seg.flags & 0xFF],
+                        seg.length,
+                        analyzer.window,
+                        self._analysis(flags) if analysis is None else analysis,
+                        CAUSE_NAMES[conn.last_cause] if conn.last_cause >= 0 else "",
+                        _STATES[conn.client.state],
+                        _STATES[conn.server.state],
+                    )
+                )
+
+    def _name(self, key: bytes) -> tuple[str, str]:
+        if len(self._hosts) >= MAX_HOSTS:
+            self._hosts.clear()
+        source, destination = host_ports(key)
+        names = self._hosts[key] = (str(source), str(destination))
+        return names
+
+    def _analysis(self, flags: int) -> str:
+        text = ";".join(name for bit, name in enumerate(FLAG_NAMES) if flags >> bit & 1)
+        self._analyses[flags] = text
+        return text
+
+
+class CsvRows:
+    """Comma-separated values with a header line. No cell needs quotes: none has text that a sender may choose."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def begin(self) -> None:
+        """Write the header."""
+        self._write(",".join(COLUMNS) + "\n")
+
+    def row(self, row: Row) -> None:
+        """Write one segment."""
+        frame, time, *rest = row
+        self._write(f"{frame},{rfc3339(time)},{','.join(map(str, rest))}\n")
+
+    def end(self) -> None:
+        """There is no end."""
+
+
+class JsonRows:
+    """One JSON object a line."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def begin(self) -> None:
+        """There is no head."""
+
+    def row(self, row: Row) -> None:
+        """Write one segment."""
+        self._write(dumps({**row._asdict(), "time": rfc3339(row.time)}) + "\n")
+
+    def end(self) -> None:
+        """There is no end."""
+
+
+class TableRows:
+    """A table for people, in blocks of :data:`BLOCK` rows: as many columns as the width has room for."""
+
+    def __init__(self, write: Callable[[str], None], style: Style) -> None:
+        self._write = write
+        self._style = style
+        self._block: list[list[str]] = []
+        self._first: int | None = None
+
+    def begin(self) -> None:
+        """There is no head before the first block."""
+
+    def row(self, row: Row) -> None:
+        """Take one segment."""
+        if self._first is None:
+            self._first = row.time
+        seconds = f"{(row.time - self._first) / 1e9:.6f}"
+        analysis = " ".join(filter(None, [row.analysis.replace(";", " "), f"({row.cause})" if row.cause else ""]))
+        cells = [str(row.frame), seconds, str(row.stream), row.side, row.flags, str(row.seq), str(row.ack)]
+        cells.append(str(row.length))
+        if self._style.width >= 110:
+            cells += [str(row.window), row.client_state, row.server_state]
+        if self._style.width >= 150:
+            cells[4:4] = [row.source, row.destination]
+        self._block.append([*cells, analysis])
+        if len(self._block) >= BLOCK:
+            self.end()
+
+    def end(self) -> None:
+        """Write what is held back."""
+        if self._block:
+            self._write(self._style.finish(table(self._style, self._heads(), self._block, self._right())) + "\n")
+            self._block = []
+
+    def _heads(self) -> list[str]:
+        heads = ["frame", "time, s", "#", "from", "flags", "seq", "ack", "length"]
+        if self._style.width >= 110:
+            heads += ["window", "client", "server"]
+        if self._style.width >= 150:
+            heads[4:4] = ["source", "destination"]
+        return [*heads, "analysis"]
+
+    def _right(self) -> Sequence[int]:
+        numbers = {"frame", "time, s", "#", "seq", "ack", "length", "window"}
+        return [index for index, head in enumerate(self._heads()) if head in numbers]

@@ -1,0 +1,68 @@
+"""One capture from bytes to judged connections, without input or output: what every front end feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tcpscope.pipeline import CaptureFacts, CollectorPause, Pipeline
+from tcpscope.report.model import Summary
+from tcpscope.rules import Judge
+
+if TYPE_CHECKING:
+    from tcpscope.options import Options
+    from tcpscope.rules.base import Finding
+    from tcpscope.state.connection import Connection
+
+
+def cut_short(facts: CaptureFacts, stopped: str, offset: int) -> None:
+    """Note in the facts that the input was not read to its end; an empty ``stopped`` says that it was."""
+    if stopped:
+        facts.damage, facts.damage_offset, facts.complete = stopped, offset, False
+
+
+class Session:
+    """Feed the bytes of one capture, then finish.
+
+    ``sink`` gets each connection with its findings when it is over; ``stream`` limits judging and counting to the
+    connection of that number. After :meth:`finish`, ``facts`` and ``findings`` are those of the capture.
+    """
+
+    def __init__(
+        self, options: Options, sink: Callable[[Connection, list[Finding]], None], stream: int | None = None
+    ) -> None:
+        self.summary = Summary(captures=1)
+        self.findings: list[Finding] = []
+        self._sink = sink
+        self._stream = stream
+        self._judge = Judge(options)
+        self.pipeline = Pipeline(self._over, options.msl_ns, options.verify_checksums, options.max_connections)
+
+    @property
+    def facts(self) -> CaptureFacts:
+        """The facts of the capture so far; complete after :meth:`finish`."""
+        return self.pipeline.facts
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes, in chunks of any size."""
+        with CollectorPause():
+            self.pipeline.feed(data)
+
+    def finish(self, stopped: str = "", offset: int = -1) -> None:
+        """No more bytes. ``stopped``: one line on why not, where the input would have gone on, and at which byte."""
+        with CollectorPause():
+            facts = self.pipeline.finish()
+        cut_short(facts, stopped, offset)
+        self.summary.frames = facts.frames
+        self.findings = self._judge.capture(facts)
+        self.summary.count(self.findings, of_connection=False)
+
+    def _over(self, conn: Connection) -> None:
+        if self._stream is not None and conn.stream != self._stream:
+            return
+        findings = self._judge.connection(conn)
+        self.summary.connections += 1
+        if findings:
+            self.summary.with_findings += 1
+            self.summary.count(findings, of_connection=True)
+        self._sink(conn, findings)

@@ -1,0 +1,260 @@
+"""One connection in full, for ``analyze --connection``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tcpscope.report.escape import printable
+from tcpscope.report.model import ConnectionReport, StateStep, SynOptions, TlsReport, Traffic
+from tcpscope.report.quantities import day_and_time, size
+from tcpscope.report.style import Style
+from tcpscope.report.table import table
+from tcpscope.report.text_connections import closed
+from tcpscope.report.text_findings import finding_text
+from tcpscope.rules import words
+
+ROLES: Final = {
+    "syn": "the client is who sent the SYN",
+    "syn-ack": "the client is who was sent the SYN,ACK; its SYN is not in the capture",
+    "port": "no SYN in the capture; the server is who has the port of a known service",
+    "first-seen": "no SYN in the capture and no known port: who spoke first is called the client, which is a guess",
+}
+
+OPENED: Final = {
+    "complete": "all three segments seen",
+    "simultaneous": "both sides sent a SYN, and both were acknowledged",
+    "refused": "the SYN was answered by RST",
+    "unanswered": "nothing answered the SYN",
+    "half-open": "the SYN,ACK was never acknowledged",
+    "aborted": "RST before it was complete",
+    "partial": "a part of it was not captured",
+    "not-captured": "the capture starts after it",
+}
+
+CLOSED: Final = {
+    "orderly": "both FINs acknowledged",
+    "incomplete": "both FINs seen, an acknowledgement missing",
+    "half-closed": "only one side sent FIN",
+    "aborted": "RST and no FIN",
+    "reset-after-fin": "RST after a FIN",
+    "open": "neither FIN nor RST in the capture",
+}
+
+TIME_WAIT: Final = {
+    "held": "nothing spoke against it",
+    "violated": "not kept",
+    "safely-reused": "the ports were reused in the safe way",
+    "not-observed": "not watched to its end",
+    "not-applicable": "nobody entered it",
+}
+
+# Rows of the table of data; those with False are left out where both sides have nothing to show.
+_COUNTERS: Final[tuple[tuple[str, str, bool], ...]] = (
+    ("segments", "segments", True),
+    ("payload_segments", "segments with data", True),
+    ("unique_bytes", "bytes", True),
+    ("unseen_bytes", "bytes acknowledged, not captured", False),
+    ("retransmitted_segments", "retransmitted segments", False),
+    ("retransmitted_bytes", "retransmitted bytes", False),
+    ("out_of_order", "out of order", False),
+    ("duplicate_acks", "duplicate ACKs", False),
+    ("keep_alives", "keep-alives", False),
+    ("zero_windows", "zero windows", False),
+    ("window_probes", "window probes", False),
+    ("window_full", "window filled", False),
+    ("max_in_flight", "most bytes in flight", False),
+    ("bad_checksums", "wrong checksums", False),
+)
+
+
+def connection_text(style: Style, connection: ConnectionReport) -> str:
+    """Everything that is known about one connection, in the order of its life."""
+    parts = [
+        _head(style, connection),
+        _state_path(style, connection),
+        _opening(style, connection),
+        _data(style, connection),
+        _closing(style, connection),
+    ]
+    if connection.tls is not None:
+        parts.append(_tls(style, connection, connection.tls))
+    parts.append(_findings(style, connection))
+    return "\n\n".join(parts)
+
+
+def _head(style: Style, connection: ConnectionReport) -> str:
+    first, last = connection.first_frame, connection.last_frame
+    frames = f"frame {first}" if first == last else f"frames {first}–{last}"
+    lines = [
+        style.paint(f"Connection {connection.stream}  {connection.client} → {connection.server}", "head"),
+        f"  {frames}, {day_and_time(connection.start_ns)}, {words.span(connection.duration_ns)}",
+        f"  {ROLES[connection.roles]}",
+    ]
+    if connection.one_sided:
+        lines.append(style.paint("  only one direction was captured: much cannot be told", "warning"))
+    elif connection.lossy:
+        lines.append(style.paint("  the capture lacks bytes of it: what is missing proves nothing", "warning"))
+    if connection.ended_by == "evicted":
+        lines.append(style.paint("  judged early because of --max-connections", "warning"))
+    if connection.reused_by is not None:
+        lines.append(f"  its ports were taken over by connection {connection.reused_by}")
+    marks = [f"tcp.stream eq {connection.stream}", f"Community ID {connection.community_id}"]
+    marks.append(f"tcp.completeness {connection.completeness}")
+    if connection.conn_state is not None:
+        marks.append(f"Zeek {connection.conn_state} {connection.history}")
+    return "\n".join([*lines, style.paint(style.wrap(" · ".join(marks), "  "), "dim")])
+
+
+def _relative(connection: ConnectionReport, time_ns: int | None) -> str:
+    """Seconds since the connection's first segment, to the microsecond."""
+    return "" if time_ns is None else f"{(time_ns - connection.start_ns) / 1e9:.6f}"
+
+
+def _frame_time(connection: ConnectionReport, frame: int | None) -> str:
+    return "" if frame is None else _relative(connection, connection.frame_times.get(frame))
+
+
+def _state_path(style: Style, connection: ConnectionReport) -> str:
+    """Both paths side by side, each step in the row of the frame that caused it."""
+    ours, theirs = connection.client_side.states, connection.server_side.states
+    steps = [(step, 0) for step in ours] + [(step, 1) for step in theirs]
+    rows: list[list[str]] = []
+    previous: tuple[int | None, int | None] | None = None
+    for step, side in sorted(steps, key=lambda item: _order(item[0])):
+        moment = (step.frame, step.time_ns)
+        if moment != previous or rows[-1][2 + side]:
+            frame = "" if step.frame is None else str(step.frame)
+            rows.append([_relative(connection, step.time_ns), frame, "", ""])
+        rows[-1][2 + side] = step.state
+        previous = moment
+    title = style.paint("States", "head")
+    if not rows:
+        return f"{title}: the capture proves none"
+    heads = ["time, s", "frame", f"client {connection.client}", f"server {connection.server}"]
+    return f"{title}\n{table(style, heads, rows, right=(0, 1), indent='  ')}"
+
+
+def _order(step: StateStep) -> tuple[int, int]:
+    """Initial states first, then by time; a time-out has a time and no frame."""
+    return (-1, 0) if step.time_ns is None else (step.time_ns, step.frame or 0)
+
+
+def _opening(style: Style, connection: ConnectionReport) -> str:
+    handshake = connection.handshake
+    title = f"{style.paint('Handshake', 'head')}: {handshake.verdict}, {OPENED[handshake.verdict]}"
+    if handshake.rtt_ns is not None:
+        title += f"; round trip {words.span(handshake.rtt_ns)}"
+    syn, answer = connection.client_side.syn, connection.server_side.syn
+    second = "SYN" if handshake.verdict == "simultaneous" else "SYN,ACK"
+    steps = [
+        ("SYN", "client", handshake.syn, syn),
+        (second, "server", handshake.syn_ack, answer),
+        ("ACK", "client", handshake.ack, None),
+    ]
+    rows = [
+        [_frame_time(connection, frame), str(frame), side, name, *_syn_cells(options)]
+        for name, side, frame, options in steps
+        if frame is not None
+    ]
+    if not rows:
+        return title
+    heads = ["time, s", "frame", "from", "segment", "ISN", "options"]
+    return f"{title}\n{table(style, heads, rows, right=(0, 1, 4), indent='  ')}"
+
+
+def _syn_cells(syn: SynOptions | None) -> list[str]:
+    if syn is None:
+        return ["", ""]
+    options = [f"MSS {syn.mss}"] if syn.mss is not None else []
+    options += [f"scale {syn.window_scale}"] if syn.window_scale is not None else []
+    flags = (("SACK", syn.sack), ("timestamps", syn.timestamps), ("Fast Open", syn.fast_open))
+    options += [name for name, there in flags if there]
+    if syn.sent > 1:
+        options.append(f"(sent {words.times(syn.sent)})")
+    return [str(syn.isn), " ".join(options)]
+
+
+def _data(style: Style, connection: ConnectionReport) -> str:
+    ours, theirs = connection.client_side, connection.server_side
+    rows = []
+    for field, name, always in _COUNTERS:
+        values: list[int] = [getattr(side.traffic, field) for side in (ours, theirs)]
+        if always or any(values):
+            rows.append([name, *(f"{value:,}" for value in values)])
+    if ours.traffic.zero_window_ns or theirs.traffic.zero_window_ns:
+        rows.append(["time with the window closed", *(words.span(s.traffic.zero_window_ns) for s in (ours, theirs))])
+    rows.append(["window advertised", _window(ours.traffic), _window(theirs.traffic)])
+    if ours.rtt.samples or theirs.rtt.samples:
+        rows.append(["round trips measured", *(f"{side.rtt.samples:,}" for side in (ours, theirs))])
+        rows.append(["round trip, shortest", _span(ours.rtt.min_ns), _span(theirs.rtt.min_ns)])
+        rows.append(["round trip, median", _span(ours.rtt.median_ns), _span(theirs.rtt.median_ns)])
+        rows.append(["round trip, 95 %", _span(ours.rtt.p95_ns), _span(theirs.rtt.p95_ns)])
+        rows.append(["round trip, longest", _span(ours.rtt.max_ns), _span(theirs.rtt.max_ns)])
+    total = ours.traffic.unique_bytes, theirs.traffic.unique_bytes
+    title = f"{style.paint('Data', 'head')}: {size(total[0])} from the client, {size(total[1])} from the server"
+    return f"{title}\n{table(style, ['sent by', 'client', 'server'], rows, right=(1, 2), indent='  ')}"
+
+
+def _window(traffic: Traffic) -> str:
+    if traffic.min_window is None or traffic.max_window is None:
+        return "–"
+    if traffic.min_window == traffic.max_window:
+        return f"{traffic.min_window:,}"
+    return f"{traffic.min_window:,}–{traffic.max_window:,}"
+
+
+def _span(value: int | None) -> str:
+    return "–" if value is None else words.span(value)
+
+
+def _closing(style: Style, connection: ConnectionReport) -> str:
+    teardown, waited = connection.teardown, connection.time_wait
+    title = f"{style.paint('Closing', 'head')}: {closed(connection)}, {CLOSED[teardown.verdict]}"
+    first = connection.fin_by or ""
+    other = "server" if first == "client" else "client"
+    steps = [
+        ("FIN", first, teardown.fin),
+        ("ACK of that FIN", other, teardown.fin_ack),
+        ("FIN", other, teardown.peer_fin),
+        ("ACK of that FIN", first, teardown.final_ack),
+        ("RST", connection.reset_by, connection.reset),
+    ]
+    rows = [
+        [_frame_time(connection, frame), str(frame), side or "", name]
+        for name, side, frame in steps
+        if frame is not None
+    ]
+    parts = [title]
+    if rows:
+        parts.append(table(style, ["time, s", "frame", "from", "segment"], rows, right=(0, 1), indent="  "))
+    line = f"{style.paint('TIME-WAIT', 'head')}: {waited.verdict}, {TIME_WAIT[waited.verdict]}"
+    if waited.side is not None:
+        who = "both sides" if waited.side == "both" else f"the {waited.side}"
+        line += f"; {who} must wait {words.span(waited.required_ns)}"
+        if waited.observed_ns is not None:
+            watched = words.span(waited.observed_ns) if waited.observed_ns else "nothing"
+            line += f", {watched} of it was watched"
+    return "\n".join([*parts, "", style.wrap(line, "  ", "")])
+
+
+def _tls(style: Style, connection: ConnectionReport, tls: TlsReport) -> str:
+    facts = [tls.verdict, tls.version, tls.cipher_suite]
+    facts.append(f"server name {printable(tls.sni)}" if tls.sni else None)
+    facts.append(f"ALPN {printable(tls.alpn)}" if tls.alpn else None)
+    facts.append("resumed" if tls.resumed else None)
+    title = style.paint("TLS", "head") + ": " + ", ".join(fact for fact in facts if fact)
+    prints = [f"{name} {value}" for name, value in (("JA3", tls.ja3), ("JA3S", tls.ja3s), ("JA4", tls.ja4)) if value]
+    lines = [style.wrap(title, "  ", ""), *(style.paint(f"  {line}", "dim") for line in prints)]
+    rows = [[_relative(connection, one.time_ns), str(one.frame), one.side, one.message] for one in tls.messages]
+    if rows:
+        lines.append(table(style, ["time, s", "frame", "from", "message"], rows, right=(0, 1), indent="  "))
+    if tls.message_count > len(tls.messages):
+        lines.append(f"  {words.plural(tls.message_count - len(tls.messages), 'more message')}")
+    return "\n".join(lines)
+
+
+def _findings(style: Style, connection: ConnectionReport) -> str:
+    title = style.paint("Findings", "head")
+    if not connection.findings:
+        return f"{title}: {style.paint('none', 'good')}"
+    return "\n".join([title, *(finding_text(style, finding) for finding in connection.findings)])

@@ -1,0 +1,217 @@
+"""Judgement: what is worth saying about connections and captures, one class a rule.
+
+``RULES`` is the registry, in the order of the codes. TS1xx opening, TS2xx closing, TS3xx TIME-WAIT, TS4xx acknowledgement and
+order, TS5xx window and options, TS6xx TLS, TS9xx quality of the capture.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from tcpscope.errors import OptionError
+from tcpscope.rules import (
+    acknowledgement,
+    capture_quality,
+    closing,
+    connecting,
+    judge,
+    opening,
+    queues,
+    resets,
+    retransmission,
+    time_wait,
+    tls_answer,
+    tls_choice,
+    tls_hello,
+    tls_messages,
+    tls_order,
+    tls_outcome,
+    tls_records,
+    window,
+)
+from tcpscope.rules.base import Rule
+
+if TYPE_CHECKING:
+    from tcpscope.options import Options
+
+RULES: Final[tuple[Rule, ...]] = (
+    # Opening
+    opening.DataOnSyn(),
+    opening.SynAckAcknowledgesWrongNumber(),
+    opening.HandshakeAckWrong(),
+    connecting.ConnectionRefused(),
+    connecting.SynUnanswered(),
+    queues.HandshakeHalfOpen(),
+    connecting.SynRetransmitted(),
+    connecting.SynAckRetransmitted(),
+    opening.OldDuplicateSyn(),
+    opening.SynInsideConnection(),
+    queues.AcceptQueueOverflow(),
+    queues.SynFlood(),
+    connecting.HandshakeAborted(),
+    opening.FastOpenDataRefused(),
+    opening.SimultaneousOpen(),
+    opening.IsnChangedDuringHandshake(),
+    # Closing
+    closing.DataAfterFin(),
+    closing.FinNeverAcknowledged(),
+    resets.HalfClosedDataReset(),
+    closing.CloseWaitNeverClosed(),
+    closing.SimultaneousClose(),
+    resets.ConnectionAborted(),
+    resets.ResetAfterFin(),
+    closing.FinRetransmitted(),
+    closing.FinMoved(),
+    resets.SegmentAfterReset(),
+    resets.ResetOutsideWindow(),
+    # TIME-WAIT
+    time_wait.TimeWaitNotHeld(),
+    time_wait.RepeatedFinUnanswered(),
+    time_wait.LastAckRepeated(),
+    time_wait.PortsReusedSafely(),
+    time_wait.PortsReusedUnsafely(),
+    time_wait.TimeWaitKilledByReset(),
+    # Acknowledgement and order
+    acknowledgement.DataNeverAcknowledged(),
+    acknowledgement.SegmentWithoutAck(),
+    acknowledgement.AckForUnsentData(),
+    retransmission.RetransmissionTimeout(),
+    retransmission.FastRetransmission(),
+    retransmission.SpuriousRetransmission(),
+    retransmission.TailLossProbe(),
+    acknowledgement.OutOfOrderSegments(),
+    acknowledgement.MissingSegment(),
+    retransmission.NetworkDuplicate(),
+    acknowledgement.SackForUnsentData(),
+    retransmission.RetransmissionUnexplained(),
+    retransmission.DuplicateDataReported(),
+    # Window
+    window.ZeroWindow(),
+    window.WindowFull(),
+    window.WindowExceeded(),
+    window.KeepAlive(),
+    window.ZeroWindowProbe(),
+    window.StalledByWindow(),
+    # TLS: hellos and order
+    tls_hello.ServerHelloBeforeClientHello(),
+    tls_hello.ServerHelloWithoutClientHello(),
+    tls_hello.ClientHelloRepeated(),
+    tls_hello.SecondHelloRetry(),
+    tls_hello.HelloRetry(),
+    tls_hello.HelloRetryIgnored(),
+    tls_hello.HelloRetryCipherChanged(),
+    tls_hello.HelloRetryInferred(),
+    tls_order.MessageOutOfOrder(),
+    tls_order.MessagePremature(),
+    tls_order.MessageUnknown(),
+    tls_order.CcsPremature(),
+    tls_order.CcsMissing(),
+    tls_order.CcsMalformed(),
+    tls_order.Tls13CcsMisplaced(),
+    tls_order.AppdataBeforeHandshake(),
+    # TLS: messages and records
+    tls_messages.CertificateMissing(),
+    tls_messages.ServerKeyExchangeMissing(),
+    tls_messages.ServerKeyExchangeUnexpected(),
+    tls_messages.CertificateStatusUnsolicited(),
+    tls_messages.ServerHelloDoneMissing(),
+    tls_messages.ClientCertificateUnrequested(),
+    tls_messages.ClientCertificateMissing(),
+    tls_messages.CertificateVerifyMissing(),
+    tls_messages.TicketUnexpected(),
+    tls_records.HandshakeInterleaved(),
+    tls_records.HandshakeLength(),
+    tls_records.RecordAfterCloseNotify(),
+    tls_messages.Renegotiation(),
+    tls_messages.ClientCertificateEmpty(),
+    tls_messages.CertificateEmpty(),
+    # TLS: choice
+    tls_choice.CipherNotOffered(),
+    tls_choice.VersionNotOffered(),
+    tls_choice.ExtensionNotOffered(),
+    tls_choice.Tls13ExtensionForbidden(),
+    tls_choice.Tls13SidNotEchoed(),
+    tls_choice.CompressionNotNull(),
+    tls_choice.DowngradeSentinel(),
+    tls_choice.FallbackScsv(),
+    tls_choice.AlpnMismatch(),
+    tls_choice.GreaseNegotiated(),
+    tls_choice.DuplicateExtension(),
+    tls_choice.PskBinderPosition(),
+    tls_choice.Sslv2(),
+    # TLS: records
+    tls_records.RecordOverflow(),
+    tls_records.RecordVersion(),
+    tls_records.RecordTypeUnknown(),
+    tls_records.RecordEmpty(),
+    tls_records.FragmentationOdd(),
+    tls_records.HeartbeatOversize(),
+    tls_records.HeartbeatBeforeHandshake(),
+    # TLS: outcome
+    tls_answer.ServerHelloMissing(),
+    tls_answer.ServerHelloMissingReset(),
+    tls_answer.ServerHelloMissingClosed(),
+    tls_answer.ServerHelloMissingTimeout(),
+    tls_answer.ServerHelloMissingOneSided(),
+    tls_answer.ClientHelloUnacked(),
+    tls_outcome.HandshakeIncomplete(),
+    tls_outcome.AlertFatal(),
+    tls_outcome.AlertWarning(),
+    tls_outcome.Truncation(),
+    tls_outcome.HalfCloseUnanswered(),
+    tls_outcome.NotTls(),
+    tls_outcome.HttpAnswer(),
+    # Quality of the capture
+    capture_quality.CaptureDamaged(),
+    capture_quality.AcknowledgedBytesNotCaptured(),
+    capture_quality.OneDirectionOnly(),
+    capture_quality.SnapLengthCutHeaders(),
+    capture_quality.ClockWentBackwards(),
+    capture_quality.BadChecksums(),
+    capture_quality.FramesDroppedByCapture(),
+    capture_quality.ConnectionsEvicted(),
+    capture_quality.FramesCutByCapture(),
+)
+
+
+class Judge(judge.Judge):
+    """Applies the rules that the options select."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options, select(options.select, options.ignore))
+
+
+def find_rule(wanted: str) -> Rule:
+    """The rule with this code or name; OptionError, with the nearest name, if there is none."""
+    for rule in RULES:
+        if wanted.upper() == rule.code or wanted.lower() == rule.name:
+            return rule
+    raise _unknown(wanted)
+
+
+def select(selected: Sequence[str] = (), ignored: Sequence[str] = ()) -> tuple[Rule, ...]:
+    """The rules that ``selected`` names (all, if it names none) without those that ``ignored`` names.
+
+    Each word is a rule's name or the beginning of codes: ``TS`` all, ``TS4`` a family, ``TS401`` one rule. A word that names
+    nothing is an OptionError.
+    """
+    chosen = {rule.code for word in selected for rule in _named(word)} if selected else {rule.code for rule in RULES}
+    dropped = {rule.code for word in ignored for rule in _named(word)}
+    return tuple(rule for rule in RULES if rule.code in chosen and rule.code not in dropped)
+
+
+def _named(word: str) -> list[Rule]:
+    """The rules of one word."""
+    found = [rule for rule in RULES if rule.name == word.lower() or (word and rule.code.startswith(word.upper()))]
+    if not found:
+        raise _unknown(word)
+    return found
+
+
+def _unknown(word: str) -> OptionError:
+    names = [name for rule in RULES for name in (rule.code, rule.name)]
+    near = difflib.get_close_matches(word.upper(), names, 1) or difflib.get_close_matches(word.lower(), names, 1)
+    hint = f"; did you mean {near[0]}?" if near else "; 'tcpscope rules' lists them"
+    return OptionError(f"no rule is called {word!r}{hint}")

@@ -1,0 +1,46 @@
+"""The benchmark's traffic is what it says: the same every time, in order, of whole connections, checksums right."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+
+import dpkt
+import pytest
+
+from tests import pcapwriter, transforms
+from tests.benchmark.traffic import PROFILES, frames, write
+
+COUNT = 3000
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_traffic(name: str) -> None:
+    found = list(itertools.islice(frames(PROFILES[name]), COUNT))
+    assert found == list(itertools.islice(frames(PROFILES[name]), COUNT))
+    assert [now for now, _ in found] == sorted(now for now, _ in found)
+    for _, frame in found:
+        ip = dpkt.ethernet.Ethernet(frame).data
+        assert pcapwriter.checksum(frame[14:34]) == 0
+        assert ip.len == len(frame) - 14
+        segment = bytes(ip.data)
+        assert pcapwriter.checksum(struct.pack("!4s4sHH", ip.src, ip.dst, 6, len(segment)) + segment) == 0
+
+
+def test_connections_open_transfer_and_close() -> None:
+    flags: dict[frozenset[tuple[bytes, int]], list[int]] = {}
+    for _, frame in itertools.islice(frames(PROFILES["short"]), COUNT):
+        ip = dpkt.ethernet.Ethernet(frame).data
+        flags.setdefault(frozenset({(ip.src, ip.data.sport), (ip.dst, ip.data.dport)}), []).append(ip.data.flags)
+    whole = [seen for seen in flags.values() if sum(flag & 1 for flag in seen) == 2]
+    assert whole
+    for seen in whole:
+        assert seen[:3] == [0x02, 0x12, 0x10]
+        assert 0x18 in seen
+
+
+def test_the_file_has_as_many_frames_as_were_asked_for() -> None:
+    file = io.BytesIO()
+    write(file, PROFILES["mixed"], COUNT)
+    assert len(list(transforms.frames(file.getvalue()))) == COUNT

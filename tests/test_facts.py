@@ -1,0 +1,38 @@
+"""The fact log and the quantile sketch: what they answer, compiled and uncompiled alike."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpscope.state.endpoint import Quantiles
+from tcpscope.state.facts import CLIENT, KEPT, KIND_COUNT, NOBODY, SERVER, FactLog
+
+
+@pytest.mark.parametrize("kind", range(KIND_COUNT))
+def test_each_kind_has_its_own_bit(kind: int) -> None:
+    log = FactLog()
+    log.add(kind, CLIENT, 1, 2, 3, 4, 5)
+    assert log.kinds == 1 << kind
+    assert [(fact.kind, fact.frame) for fact in log.of(kind)] == [(kind, 1)]
+
+
+def test_counts_go_on_when_no_more_are_kept() -> None:
+    log = FactLog()
+    for frame in range(1, 101):
+        log.add(3, SERVER, frame, 0, 0, 0, 0)
+    log.add(3, CLIENT, 200, 0, 0, 0, 0)
+    assert (log.count(3, SERVER), log.count(3, CLIENT), log.count(3, NOBODY)) == (100, 1, 101)
+    assert [fact.frame for fact in log.of(3)] == [*range(1, KEPT + 1), 200]
+
+
+@given(st.lists(st.integers(0, 10**15), min_size=1, max_size=300), st.integers(1, 100))
+def test_quantiles_lie_within_one_bucket(samples: list[int], percent: int) -> None:
+    """A bucket is 1/32 of its octave wide, so the middle is within 1/64 of the true value or better."""
+    sketch = Quantiles()
+    for sample in samples:
+        sketch.add(sample)
+    exact = sorted(samples)[(len(samples) * percent + 99) // 100 - 1]
+    assert abs(sketch.quantile(percent, 100) - exact) <= exact / 32 + 1
+    assert (sketch.minimum, sketch.maximum, sketch.count) == (min(samples), max(samples), len(samples))

@@ -1,0 +1,111 @@
+"""What is installed is what the project says: version, command, data files, dependencies, compiled modules."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from importlib import import_module, metadata
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import tcpscope
+from tcpscope.version import __version__, compiled, version_line
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(str(tcpscope.__file__)).parent
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = [requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra]
+
+
+def setup_constant(name: str) -> Any:
+    """A literal of setup.py, which cannot be imported: that would build the package."""
+    for node in ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"setup.py has no {name}")
+
+
+def hot_modules() -> list[Path]:
+    """Source files of the hot layers, relative to the directory that holds the package."""
+    top = PACKAGE.parent
+    paths = [path for layer in setup_constant("HOT") for path in sorted((top / layer).rglob("*.py"))]
+    return [path.relative_to(top) for path in [*paths, PACKAGE / "pipeline.py"] if path.name != "__init__.py"]
+
+
+def test_plain_modules_exist_and_have_a_reason() -> None:
+    plain = setup_constant("PLAIN")
+    assert {Path(path) for path in plain} <= set(hot_modules())
+    assert all(plain.values())
+
+
+def test_all_hot_modules_run_compiled_or_none() -> None:
+    plain = {Path(path) for path in setup_constant("PLAIN")}
+    for path in hot_modules():
+        spec = find_spec(".".join(path.with_suffix("").parts))
+        assert spec is not None
+        is_extension = str(spec.origin).endswith(tuple(EXTENSION_SUFFIXES))
+        assert is_extension == (compiled() and path not in plain), path
+
+
+def test_version_is_the_same_everywhere() -> None:
+    assert version_line() == f"tcpscope {__version__} ({'compiled' if compiled() else 'uncompiled'})"
+    try:
+        installed = metadata.version("tcpscope")
+    except metadata.PackageNotFoundError:
+        pytest.skip("runs from the source tree, nothing is installed")
+    assert installed == __version__
+
+
+def test_the_command_says_its_version() -> None:
+    module, _, function = PROJECT["scripts"]["tcpscope"].partition(":")
+    assert callable(getattr(import_module(module), function))
+    command = [sys.executable, "-m", "tcpscope", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PACKAGE.parent)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, version_line(), "")
+
+
+def test_data_files_are_beside_the_code() -> None:
+    assert (PACKAGE / "py.typed").exists()
+    assert list((PACKAGE / "report").glob("*.json"))
+
+
+def third_party_imports(path: Path) -> set[str]:
+    """Top-level names of the packages that a file imports from elsewhere."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(str(node.module).split(".")[0])
+    return names - sys.stdlib_module_names - {"tcpscope"}
+
+
+def test_what_is_imported_is_declared() -> None:
+    declared = {canonicalize_name(Requirement(text).name) for text in [*PROJECT["dependencies"], *EXTRAS]}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        imported = {canonicalize_name(name) for name in third_party_imports(path)}
+        assert imported <= declared, path
+
+
+def test_core_dependencies_are_used() -> None:
+    imported = {canonicalize_name(name) for path in PACKAGE.rglob("*.py") for name in third_party_imports(path)}
+    for text in PROJECT["dependencies"]:
+        assert canonicalize_name(Requirement(text).name) in imported
+
+
+def test_pinned_versions_are_within_the_ranges() -> None:
+    lines = (ROOT / "tests" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    pinned = {canonicalize_name(name): version for name, version in pins.items()}
+    for text in [*PROJECT["dependencies"], *EXTRAS]:
+        requirement = Requirement(text)
+        if requirement.name != "tcpscope":
+            assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, text
