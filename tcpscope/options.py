@@ -16,6 +16,7 @@ class Options:
     ``verify_checksums``: segments whose checksum is wrong are counted and otherwise ignored, as Zeek does.
     ``select``/``ignore``: prefixes of rule codes or rule names; an empty ``select`` means all.
     ``max_connections``: live connections kept; beyond it the longest idle one is judged early and the report says so. 0: no limit.
+    ``zeek``: fill in ``conn_state`` and ``history`` as Zeek would; without it they are None and the analysis is faster.
     """
 
     msl_seconds: float = 30.0
@@ -23,6 +24,7 @@ class Options:
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     max_connections: int = 0
+    zeek: bool = True
 
     @property
     def msl_ns(self) -> int:

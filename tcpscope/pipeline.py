@@ -10,8 +10,9 @@ from mypy_extensions import i64
 from tcpscope.capture.frame import Frame
 from tcpscope.capture.reader import CaptureReader
 from tcpscope.state.connection import Connection
-from tcpscope.state.flows import FlowTable
+from tcpscope.state.flows import FlowTable, reverse_key
 from tcpscope.state.listeners import Listener
+from tcpscope.state.zeek import ZeekRow, ZeekView, ZeekWhole
 from tcpscope.wire.decoder import Decoder
 from tcpscope.wire.segment import CHECKSUM_BAD, Segment
 from tcpscope.wire.skips import SKIP_NAMES
@@ -51,9 +52,16 @@ class Pipeline:
     """Feed bytes, get connections. ``sink`` is called with each connection when it is over, not in order of numbers."""
 
     def __init__(
-        self, sink: Callable[[Connection], None], msl_ns: i64, verify_checksums: bool, max_connections: i64
+        self,
+        sink: Callable[[Connection], None],
+        msl_ns: i64,
+        verify_checksums: bool,
+        max_connections: i64,
+        zeek: bool = False,
     ) -> None:
         self.sink = sink
+        self.zeek: ZeekView | None = ZeekView() if zeek else None  # costs as much as all the rest of a plain segment
+        self.zeek_rows: dict[bytes, list[ZeekRow]] = {}
         self.facts: CaptureFacts = CaptureFacts()
         self.reader: CaptureReader = CaptureReader()
         self.decoder: Decoder = Decoder(verify_checksums)
@@ -72,6 +80,8 @@ class Pipeline:
         """No more bytes: judge what is left and return the capture's own facts."""
         self.reader.finish()
         self._drain()
+        if self.zeek is not None:
+            self.zeek.finish()
         self.flows.finish()
         return self._summary()
 
@@ -105,7 +115,11 @@ class Pipeline:
         code: i64 = self.decoder.decode(frame, self.seg)
         if code != 0:
             self.skips[code] += 1
+            if self.zeek is not None:
+                self.zeek.tick(time)
             return False
+        if self.zeek is not None:
+            self.zeek.feed(self.seg)
         facts.segments += 1
         if self.seg.checksum == CHECKSUM_BAD:
             facts.bad_checksums += 1
@@ -115,6 +129,11 @@ class Pipeline:
         if self.seg.header_cut != 0:
             facts.cut_headers += 1
         self.flows.segment(self.seg)
+        if self.zeek is not None and self.flows.current is not None:
+            conn: Connection = self.flows.current
+            if conn.zeek is None:
+                conn.zeek = ZeekWhole(self.seg)
+            conn.zeek.feed(self.seg)
         return True
 
     def _over(self, conn: Connection) -> None:
@@ -124,7 +143,21 @@ class Pipeline:
         facts.unseen_bytes += conn.client.opened().unseen_bytes + conn.server.opened().unseen_bytes
         if conn.one_sided:
             facts.one_sided_connections += 1
+        if self.zeek is not None:
+            self._collect_rows(self.zeek, conn)
         self.sink(conn)
+
+    def _collect_rows(self, zeek: ZeekView, conn: Connection) -> None:
+        """Give a connection the rows that Zeek makes of it; those of the others wait for theirs."""
+        zeek.end(conn.key, conn.last_frame)
+        for row in zeek.take():
+            self.zeek_rows.setdefault(canonical(row.key), []).append(row)
+        name: bytes = canonical(conn.key)
+        waiting: list[ZeekRow] = self.zeek_rows.pop(name, [])
+        conn.zeek_rows = [row for row in waiting if row.first_frame <= conn.last_frame]
+        later: list[ZeekRow] = [row for row in waiting if row.first_frame > conn.last_frame]
+        if len(later) > 0:
+            self.zeek_rows[name] = later
 
     def _summary(self) -> CaptureFacts:
         facts: CaptureFacts = self.facts
@@ -144,6 +177,11 @@ class Pipeline:
             if count > 0:
                 facts.skipped[SKIP_NAMES[code]] = count
         return facts
+
+
+def canonical(key: bytes) -> bytes:
+    """The same for both directions of a flow."""
+    return min(key, reverse_key(key))
 
 
 class CollectorPause:

@@ -31,4 +31,6 @@ def pytest_sessionstart() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--snapshot-update`` for tests/test_samples.py."""
-    parser.addoption("--snapshot-update", action="store_true", help="store what the samples give now as their snapshots")
+    parser.addoption(
+        "--snapshot-update", action="store_true", help="store what the samples give now as their snapshots"
+    )

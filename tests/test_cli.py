@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import tcpscope
 from tcpscope.cli.main import COMMANDS, run
+from tcpscope.report.session import Session
 from tests.captures import clean, many, unanswered
 from tests.pcapwriter import Record, pcap
 
@@ -153,7 +154,9 @@ def test_a_cut_capture_is_reported_as_far_as_it_goes(capsys: Capsys) -> None:
     Path("cut.pcap").write_bytes(whole[:-10])
     assert run(["analyze", "cut.pcap"]) == 2
     out, err = capsys.readouterr()
-    assert re.fullmatch(r"tcpscope: cut\.pcap: cut inside a packet record at byte \d+ \(\d+ of \d+ bytes present\)\n", err)
+    assert re.fullmatch(
+        r"tcpscope: cut\.pcap: cut inside a packet record at byte \d+ \(\d+ of \d+ bytes present\)\n", err
+    )
     assert "8 frames" in out
     assert "damaged" in out
     assert run(["analyze", "cut.pcap", "--format", "json"]) == 2
@@ -241,7 +244,9 @@ def test_the_worst_connections_come_first_and_the_rest_is_counted(capsys: Capsys
     Path("many.pcap").write_bytes(many(40, faulty=range(30, 33)))
     assert run(["analyze", "many.pcap"]) == 0
     out = capsys.readouterr().out
-    streams = [int(line.split()[0]) for line in out.splitlines() if "→ 10.1.0.1:80  " in line and line[0] in " 0123456789"]
+    streams = [
+        int(line.split()[0]) for line in out.splitlines() if "→ 10.1.0.1:80  " in line and line[0] in " 0123456789"
+    ]
     assert streams == [30, 31, 32, *range(17)]
     assert "20 more connections, all without findings: --all shows them" in out
     assert run(["analyze", "many.pcap", "--all"]) == 0
@@ -370,7 +375,9 @@ def test_standard_output_on_a_full_disk() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
-@pytest.mark.parametrize("arguments", [["analyze", "--all"], ["analyze", "--format", "jsonl"], ["segments"], ["analyze"]])
+@pytest.mark.parametrize(
+    "arguments", [["analyze", "--all"], ["analyze", "--format", "jsonl"], ["segments"], ["analyze"]]
+)
 def test_a_closed_pipe_is_no_drama(arguments: list[str]) -> None:
     Path("many.pcap").write_bytes(many(300))
     process = tcpscope_process(*arguments, "many.pcap", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -389,40 +396,51 @@ def test_closed_standard_output() -> None:
     assert (process.returncode, err) == (2, b"tcpscope: cannot write standard output: it is closed\n")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("arguments", [["analyze", "-"], ["analyze", "-", "--format", "json"], ["segments", "-"]])
-def test_interrupted_while_waiting_for_input(arguments: list[str]) -> None:
-    pipe = subprocess.PIPE
-    process = tcpscope_process(*arguments, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
-    assert process.stdin is not None
-    assert process.stderr is not None
-    process.stdin.write(clean())
-    process.stdin.flush()
-    deadline = time.monotonic() + 60
-    while not _reading(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
-    assert process.returncode == 2
-    assert err.decode() == f"tcpscope: standard input: interrupted after {len(clean())} bytes\n"
-    assert b"192.168.100.101" in out or b"ESTABLISHED" in out or b"FA" in out
+class Interrupted(io.BytesIO):
+    """A capture at whose end Ctrl-C is pressed instead of more bytes coming."""
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        if self.tell() == len(self.getvalue()):
+            signal.raise_signal(signal.SIGINT)
+        return super().read1(size)
 
 
-def _reading(pid: int) -> bool:
-    """Whether a process has read all that its pipe holds and waits for more."""
-    try:
-        caught = re.search(r"SigCgt:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
-        waits = Path(f"/proc/{pid}/wchan").read_text()
-    except OSError:
-        return True
-    own_handler = caught is not None and int(caught[1], 16) >> (signal.SIGINT - 1) & 1
-    return bool(own_handler) and ("pipe" in waits or waits == "0") and _loaded(pid)
+@pytest.mark.parametrize("arguments", [["analyze"], ["analyze", "--format", "json"], ["segments"]])
+def test_interrupted_while_waiting_for_input(
+    arguments: list[str], capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Interrupted(clean())))
+    assert run([*arguments, "-"]) == 2
+    out, err = capsys.readouterr()
+    assert err == f"tcpscope: standard input: interrupted after {len(clean())} bytes\n"
+    assert "192.168.100.101" in out or "SA" in out
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def _loaded(pid: int) -> bool:
-    """Whether the analysis has been imported: the last thing before the first read."""
-    time.sleep(1)
-    return pid > 0
+def test_interrupted_while_working(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(session: Session, data: bytes) -> None:
+        signal.raise_signal(signal.SIGINT)
+        feed(session, data)
+
+    feed = Session.feed
+    monkeypatch.setattr(Session, "feed", work)
+    assert run(["analyze", "clean.pcap", "--format", "json"]) == 2
+    out, err = capsys.readouterr()
+    assert err == f"tcpscope: clean.pcap: interrupted after {len(clean())} bytes\n"
+    capture = json.loads(out)["captures"][0]
+    assert capture["complete"] is False
+    assert capture["connections"][0]["teardown"]["verdict"] == "orderly"
+
+
+def test_a_second_interrupt_ends_it_at_once(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(session: Session, data: bytes) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Session, "feed", work)
+    assert run(["analyze", "clean.pcap"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.strip()) == ("", "tcpscope: interrupted")
 
 
 # Standard input

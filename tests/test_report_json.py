@@ -177,7 +177,9 @@ def client_hello(name: bytes) -> bytes:
     return b"\x16\x03\x01" + sized(b"\x01" + sized(body, 3), 2)
 
 
-@pytest.mark.parametrize("name", [b"a\x1b[2J\x07.example", b"\xe2\x80\xaegpj.exe", b"\xff\xfe", b"=cmd()", b'"},{"a":"'])
+@pytest.mark.parametrize(
+    "name", [b"a\x1b[2J\x07.example", b"\xe2\x80\xaegpj.exe", b"\xff\xfe", b"=cmd()", b'"},{"a":"']
+)
 def test_server_names_are_escaped(name: bytes, capsys: Capsys) -> None:
     capture = build(parse(HELLO.format(hello=client_hello(name).hex())))
     report = report_of(capture, capsys)

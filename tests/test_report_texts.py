@@ -50,7 +50,15 @@ def test_different_texts_stay_different(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "shown"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1536, "1.54 kB"), (999_499, "999 kB"), (999_500, "1 MB"), (12**12, "8.92 TB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1536, "1.54 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1 MB"),
+        (12**12, "8.92 TB"),
+    ],
 )
 def test_size(count: int, shown: str) -> None:
     assert size(count) == shown
@@ -90,7 +98,13 @@ def test_any_time_can_be_shown(time_ns: int) -> None:
         # From the specification's baseline, and from Zeek's own test of its implementation.
         ("128.232.110.120", 34855, "66.35.250.204", 80, "1:LQU9qZlK+B5F3KDmev6m5PMibrg="),
         ("1.2.3.4", 1122, "5.6.7.8", 3344, "1:wCb3OG7yAFWelaUydu0D+125CLM="),
-        ("2001:470:e5bf:dead:4957:2174:e82c:4887", 63943, "2607:f8b0:400c:c03::1a", 25, "1:/qFaeAR+gFe1KYjMzVDsMv+wgU4="),
+        (
+            "2001:470:e5bf:dead:4957:2174:e82c:4887",
+            63943,
+            "2607:f8b0:400c:c03::1a",
+            25,
+            "1:/qFaeAR+gFe1KYjMzVDsMv+wgU4=",
+        ),
     ],
 )
 def test_community_id(source: str, source_port: int, destination: str, destination_port: int, name: str) -> None:

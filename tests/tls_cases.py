@@ -5,75 +5,49 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.tls_builder import (
-    ALERT,
-    ANON,
-    CCS,
     CERTIFICATE,
     CHANGE,
     CLIENT_KEYS,
     CLOSE,
     DONE,
-    EARLY,
     FINISH,
     FINISHED,
     FINISHED13,
     FLIGHT13,
     HANDSHAKE,
-    HEARTBEAT,
-    NEW_TICKET,
-    NO_CERTIFICATE,
     OFFER12,
     OFFER13,
-    PSK,
-    PSK_MODES,
-    PSK_OFFER,
-    RENEGOTIATION,
-    REQUEST,
-    RSA,
     SELECT13,
     SERVER_KEYS,
     SERVER_RANDOM,
     SHARE13,
     SHORT13,
     SID,
-    STAPLE,
-    STATUS,
-    SUITES,
-    TICKET,
-    VERIFY,
     C,
     Extension,
     S,
     Talk,
-    alpn,
-    client_auth12,
     client_hello,
     closing,
     data,
-    early13,
-    false_start12,
     full12,
-    full13,
     handshake,
-    message,
     record,
-    resumed12,
-    retried13,
     retry,
-    rsa12,
     server_hello,
     shares,
-    sni,
-    ticket12,
     track,
-    u16,
     vector,
     versions,
 )
 
 
 def talk12(
-    *flight: bytes, hello: bytes | None = None, client: bytes | None = None, end: bytes = FINISH, offer: bytes | None = None
+    *flight: bytes,
+    hello: bytes | None = None,
+    client: bytes | None = None,
+    end: bytes = FINISH,
+    offer: bytes | None = None,
 ) -> Talk:
     """TLS 1.2 with the server's messages behind its hello, the client's messages before its ChangeCipherSpec, and the end."""
     talk = Talk().say(C, handshake(offer or client_hello()))
@@ -156,7 +130,9 @@ def early_without_offer() -> Talk:
 
 def server_data_first() -> Talk:
     talk = Talk().say(C, handshake(client_hello(OFFER13, sid=SID)))
-    talk.say(S, record(HANDSHAKE, b"\0\0\0\0"), data(40), handshake(server_hello((SELECT13, SHARE13), suite=0x1301, sid=SID)))
+    talk.say(
+        S, record(HANDSHAKE, b"\0\0\0\0"), data(40), handshake(server_hello((SELECT13, SHARE13), suite=0x1301, sid=SID))
+    )
     return talk.say(S, CHANGE, FLIGHT13).say(C, CHANGE, FINISHED13)
 
 
@@ -188,7 +164,9 @@ def misplaced_ccs() -> Talk:
 
 def split_by(middle: bytes) -> Talk:
     """Something between the two halves of a Certificate."""
-    talk = Talk().say(C, handshake(client_hello())).say(S, handshake(server_hello()), record(HANDSHAKE, CERTIFICATE[:300]))
+    talk = (
+        Talk().say(C, handshake(client_hello())).say(S, handshake(server_hello()), record(HANDSHAKE, CERTIFICATE[:300]))
+    )
     talk.say(S, middle, record(HANDSHAKE, CERTIFICATE[300:]), handshake(SERVER_KEYS, DONE))
     return closing(talk.say(C, handshake(CLIENT_KEYS), FINISH).say(S, FINISH), CLOSE)
 
@@ -207,7 +185,6 @@ def renegotiated(second: bytes) -> Talk:
 
 def version_of(selected: int, offered: bytes) -> Talk:
     return chosen12(server_hello(version=selected), offered)
-
 
 
 @dataclass(frozen=True)

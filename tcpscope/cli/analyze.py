@@ -65,7 +65,8 @@ def command(
     from tcpscope.report.model import SEVERITIES, Summary
     from tcpscope.rules import Judge
 
-    options = make_options(msl, verify_checksums, max_connections, select, ignore)
+    zeek = format_name != "table" or stream is not None  # the table has no room for it
+    options = make_options(msl, verify_checksums, max_connections, select, ignore, zeek)
     Judge(options)  # says now, not after the first input, that a rule does not exist
     status = 0
     total = Summary()
@@ -82,9 +83,7 @@ def command(
     return status
 
 
-def _make_format(
-    name: str, out: Output, options: Options, color: str, show_all: bool, stream: int | None
-) -> Format:
+def _make_format(name: str, out: Output, options: Options, color: str, show_all: bool, stream: int | None) -> Format:
     from tcpscope.cli.formats import JsonFormat, JsonLinesFormat, TableFormat
 
     if name == "json":
@@ -94,9 +93,7 @@ def _make_format(
     return TableFormat(out, options, out.style(color), show_all, stream)
 
 
-def _analyze(
-    path: str, options: Options, report: Format, total: Summary, stream: int | None, progress: bool
-) -> int:
+def _analyze(path: str, options: Options, report: Format, total: Summary, stream: int | None, progress: bool) -> int:
     """Report one input; returns its exit status, without regard to findings."""
     from tcpscope.capture.source import open_source
     from tcpscope.cli.progress import Progress

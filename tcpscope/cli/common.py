@@ -94,8 +94,9 @@ def make_options(
     max_connections: int,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    zeek: bool = False,
 ) -> Options:
     """The options of an analysis from those of the command line."""
     from tcpscope.options import Options
 
-    return Options(msl, verify_checksums, rule_names(select), rule_names(ignore), max_connections)
+    return Options(msl, verify_checksums, rule_names(select), rule_names(ignore), max_connections, zeek)

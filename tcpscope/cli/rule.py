@@ -10,9 +10,7 @@ from tcpscope.cli.output import Output
 
 @click.command(name="rule", short_help="Show the manual of one rule.")
 @click.argument("rule", metavar="CODE|NAME")
-@click.option(
-    "--format", "format_name", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
+@click.option("--format", "format_name", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @output_option
 @color_option
 def command(rule: str, format_name: str, output: str | None, color: str) -> None:

@@ -9,9 +9,7 @@ from tcpscope.cli.output import Output
 
 
 @click.command(name="rules", short_help="List all rules.")
-@click.option(
-    "--format", "format_name", type=click.Choice(["table", "json"]), default="table", show_default=True
-)
+@click.option("--format", "format_name", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @output_option
 @rule_options
 @color_option

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tcpscope.rules.base import Finding
     from tcpscope.state.connection import Connection
     from tcpscope.state.listeners import Listener
+    from tcpscope.state.zeek import ZeekRow
 
 MAX_LISTENERS: Final = 50
 """Listeners that a report names, those with the longest queues first."""
@@ -37,6 +38,7 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
     client, server = host_ports(conn.key)
     ours, theirs = conn.client.transfer or Transfer(), conn.server.transfer or Transfer()
     reset, reset_by = _first_side(ours.rst_frame, theirs.rst_frame)
+    whole = None if conn.zeek is None else conn.zeek.row()
     return model.ConnectionReport(
         stream=conn.stream,
         community_id=community_id(conn.key),
@@ -55,8 +57,9 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
         reset=reset,
         client_side=_side(conn.client),
         server_side=_side(conn.server),
-        conn_state=None,
-        history=None,
+        conn_state=None if whole is None else whole.conn_state,
+        history=None if whole is None else whole.history,
+        zeek=_zeek(conn, whole),
         completeness=conn.completeness,
         ended_by=END_NAMES[conn.end_reason],
         reused_by=None if conn.reused_by < 0 else conn.reused_by,
@@ -66,6 +69,17 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
         tls=tls_report(conn),
         findings=ordered(findings),
     )
+
+
+def _zeek(conn: Connection, whole: ZeekRow | None) -> tuple[model.ZeekCut, ...]:
+    """The rows of Zeek's conn.log, unless they are one row that says what the connection as a whole says."""
+    rows = conn.zeek_rows or []
+    cuts = tuple(
+        model.ZeekCut(row.conn_state, row.history, "client" if row.key == conn.key else "server") for row in rows
+    )
+    if len(cuts) == 1 and whole is not None and cuts[0] == model.ZeekCut(whole.conn_state, whole.history, "client"):
+        return ()
+    return cuts
 
 
 def capture_report(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tcpscope.report import model
@@ -23,9 +24,13 @@ Value: TypeAlias = "bool | int | float | str | Sequence[Value] | Mapping[str, Va
 Object: TypeAlias = dict[str, Value]
 
 
+# One for all: json.dumps would make a new one for each of a million connections, and look for circles that cannot be.
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
+
+
 def dumps(value: Value) -> str:
     """One line of JSON in ASCII."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def connection_object(connection: model.ConnectionReport) -> Object:
@@ -48,6 +53,7 @@ def connection_object(connection: model.ConnectionReport) -> Object:
         "syn": {"client": _syn(connection.client_side.syn), "server": _syn(connection.server_side.syn)},
         "conn_state": connection.conn_state,
         "history": connection.history,
+        **({"zeek": [asdict(cut) for cut in connection.zeek]} if connection.zeek else {}),
         "completeness": connection.completeness,
         "ended_by": connection.ended_by,
         "reused_by": connection.reused_by,
@@ -233,7 +239,12 @@ def _tls(tls: model.TlsReport) -> Object:
             for one in tls.messages
         ],
         "message_count": tls.message_count,
-        "certificates": [],
+        "versions_offered": list(tls.versions_offered),
+        "cipher_suites_offered": list(tls.ciphers_offered),
+        "alpn_offered": list(tls.alpn_offered),
+        "client_random": tls.client_random,
+        "server_random": tls.server_random,
+        "certificates": [asdict(one) for one in tls.certificates],
     }
 
 

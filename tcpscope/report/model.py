@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from tcpscope.report.certificates import CertificateReport, describe
 from tcpscope.rules.words import address_port
 
 if TYPE_CHECKING:
@@ -123,6 +124,26 @@ class TlsReport:
     ja4: str | None
     messages: tuple[TlsMessage, ...]
     message_count: int  # more than len(messages) where the list was cut
+    certificate_messages: tuple[tuple[bytes, str, int], ...] = ()  # bodies with their TLS role and frame
+    versions_offered: tuple[str, ...] = ()
+    ciphers_offered: tuple[str, ...] = ()
+    alpn_offered: tuple[str, ...] = ()
+    client_random: str | None = None
+    server_random: str | None = None
+
+    @property
+    def certificates(self) -> list[CertificateReport]:
+        """The readable certificates, parsed when they are asked for."""
+        return [one for message in self.certificate_messages for one in describe(*message)]
+
+
+@dataclass(frozen=True, slots=True)
+class ZeekCut:
+    """One of the rows into which Zeek's timers cut a connection."""
+
+    conn_state: str
+    history: str
+    originator: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +173,7 @@ class ConnectionReport:
     server_side: Side
     conn_state: str | None
     history: str | None
+    zeek: tuple[ZeekCut, ...]  # empty where Zeek makes one row of it, with the client as originator
     completeness: int
     ended_by: str  # why it was judged when it was: END_NAMES of tcpscope.state.connection
     reused_by: int | None  # stream that took over the ports

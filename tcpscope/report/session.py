@@ -36,7 +36,9 @@ class Session:
         self._sink = sink
         self._stream = stream
         self._judge = Judge(options)
-        self.pipeline = Pipeline(self._over, options.msl_ns, options.verify_checksums, options.max_connections)
+        self.pipeline = Pipeline(
+            self._over, options.msl_ns, options.verify_checksums, options.max_connections, options.zeek
+        )
 
     @property
     def facts(self) -> CaptureFacts:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from tcpscope.report.certificates import CertificateReport
 from tcpscope.report.escape import printable
 from tcpscope.report.model import ConnectionReport, StateStep, SynOptions, TlsReport, Traffic
 from tcpscope.report.quantities import day_and_time, size
 from tcpscope.report.style import Style
-from tcpscope.report.table import table
+from tcpscope.report.table import table, table_width
 from tcpscope.report.text_connections import closed
 from tcpscope.report.text_findings import finding_text
 from tcpscope.rules import words
@@ -86,9 +87,11 @@ def _head(style: Style, connection: ConnectionReport) -> str:
     first, last = connection.first_frame, connection.last_frame
     frames = f"frame {first}" if first == last else f"frames {first}–{last}"
     lines = [
-        style.paint(f"Connection {connection.stream}  {connection.client} → {connection.server}", "head"),
+        style.paint(
+            style.wrap(f"Connection {connection.stream}  {connection.client} → {connection.server}", "  ", ""), "head"
+        ),
         f"  {frames}, {day_and_time(connection.start_ns)}, {words.span(connection.duration_ns)}",
-        f"  {ROLES[connection.roles]}",
+        style.wrap(ROLES[connection.roles], "  "),
     ]
     if connection.one_sided:
         lines.append(style.paint("  only one direction was captured: much cannot be told", "warning"))
@@ -131,6 +134,8 @@ def _state_path(style: Style, connection: ConnectionReport) -> str:
     if not rows:
         return f"{title}: the capture proves none"
     heads = ["time, s", "frame", f"client {connection.client}", f"server {connection.server}"]
+    if table_width(heads, rows) + 2 > style.width:
+        heads[2:] = ["client", "server"]
     return f"{title}\n{table(style, heads, rows, right=(0, 1), indent='  ')}"
 
 
@@ -156,6 +161,7 @@ def _opening(style: Style, connection: ConnectionReport) -> str:
         for name, side, frame, options in steps
         if frame is not None
     ]
+    title = style.wrap(title, "  ", "")
     if not rows:
         return title
     heads = ["time, s", "frame", "from", "segment", "ISN", "options"]
@@ -167,10 +173,10 @@ def _syn_cells(syn: SynOptions | None) -> list[str]:
         return ["", ""]
     options = [f"MSS {syn.mss}"] if syn.mss is not None else []
     options += [f"scale {syn.window_scale}"] if syn.window_scale is not None else []
-    flags = (("SACK", syn.sack), ("timestamps", syn.timestamps), ("Fast Open", syn.fast_open))
+    flags = (("SACK", syn.sack), ("TS", syn.timestamps), ("TFO", syn.fast_open))
     options += [name for name, there in flags if there]
     if syn.sent > 1:
-        options.append(f"(sent {words.times(syn.sent)})")
+        options.append(f"sent ×{syn.sent}")
     return [str(syn.isn), " ".join(options)]
 
 
@@ -224,7 +230,7 @@ def _closing(style: Style, connection: ConnectionReport) -> str:
         for name, side, frame in steps
         if frame is not None
     ]
-    parts = [title]
+    parts = [style.wrap(title, "  ", "")]
     if rows:
         parts.append(table(style, ["time, s", "frame", "from", "segment"], rows, right=(0, 1), indent="  "))
     line = f"{style.paint('TIME-WAIT', 'head')}: {waited.verdict}, {TIME_WAIT[waited.verdict]}"
@@ -248,9 +254,23 @@ def _tls(style: Style, connection: ConnectionReport, tls: TlsReport) -> str:
     rows = [[_relative(connection, one.time_ns), str(one.frame), one.side, one.message] for one in tls.messages]
     if rows:
         lines.append(table(style, ["time, s", "frame", "from", "message"], rows, right=(0, 1), indent="  "))
+    lines.extend(_certificate(style, one) for one in tls.certificates)
     if tls.message_count > len(tls.messages):
         lines.append(f"  {words.plural(tls.message_count - len(tls.messages), 'more message')}")
     return "\n".join(lines)
+
+
+def _certificate(style: Style, one: CertificateReport) -> str:
+    """One line on a certificate; nothing is judged."""
+    if one.subject is None:
+        text = f"{one.side} certificate {one.position} (frame {one.frame}): not readable as X.509"
+    else:
+        names = f", for {', '.join(one.names[:4])}" if one.names else ""
+        text = (
+            f"{one.side} certificate {one.position} (frame {one.frame}): {printable(one.subject)}, "
+            f"issued by {printable(one.issuer or '')}, valid {one.not_before} to {one.not_after}, {one.key}{printable(names)}"
+        )
+    return style.wrap(text, "    ", "  ")
 
 
 def _findings(style: Style, connection: ConnectionReport) -> str:

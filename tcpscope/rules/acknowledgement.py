@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from tcpscope.rules.base import (
     PATIENCE_NS,
@@ -18,6 +18,7 @@ from tcpscope.rules.verdicts import transfer_of
 from tcpscope.rules.words import frames, opening, party, plural, span, too_early
 from tcpscope.state.facts import (
     ACK_OF_UNSENT,
+    CAUSE_NAMES,
     CAUSE_TIMEOUT,
     HOLE,
     NO_ACK_FLAG,
@@ -31,6 +32,10 @@ from tcpscope.state.seq import diff
 
 if TYPE_CHECKING:
     from tcpscope.state.connection import Connection
+
+
+NEAR: Final = 1 << 24
+"""Acknowledgements this close to what was sent before go on from there."""
 
 
 class DataNeverAcknowledged(FactRule):
@@ -72,7 +77,10 @@ class DataNeverAcknowledged(FactRule):
         if conn.one_sided:
             return None
         fact = seen.first
-        receiver, repeats = conn.side(1 - seen.side), facts_of_side(conn, RETRANSMISSION, seen.side)
+        receiver = conn.side(1 - seen.side)
+        repeats = [
+            one for cause in range(len(CAUSE_NAMES)) for one in facts_of_side(conn, RETRANSMISSION + cause, seen.side)
+        ]
         given_up = any(one.a == CAUSE_TIMEOUT and one.frame >= fact.frame for one in repeats)
         early = fact.b < PATIENCE_NS and not given_up and not conn.aborted
         amount = f"{plural(fact.a, 'byte')} of {party(conn, seen.side)} (from frame {fact.frame} on)"
@@ -180,7 +188,7 @@ class AckForUnsentData(FactRule):
         proved = fact.other > 0
         if proved:
             text += f": they were sent only afterwards, in frame {fact.other}"
-        elif later.last_ack_frame > fact.frame and diff(later.last_ack, fact.a) < 0:
+        elif later.last_ack_frame > fact.frame and abs(int(diff(later.last_ack, fact.b))) < NEAR and not conn.lossy:
             proved = True
             text += f": it takes that back in frame {later.last_ack_frame}"
         else:

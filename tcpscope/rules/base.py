@@ -32,12 +32,15 @@ SHORTEST_TIMEOUT_NS: Final = 100_000_000
 or its sender was told to repeat it."""
 
 # Occasions: properties of a whole connection that trigger rules as facts do.
-OPENING_UNFINISHED: Final = 1 << KIND_COUNT
-SIMULTANEOUS_OPEN: Final = 1 << (KIND_COUNT + 1)
-CLOSED_BY_ONE: Final = 1 << (KIND_COUNT + 2)
-CLOSED_BY_BOTH_AT_ONCE: Final = 1 << (KIND_COUNT + 3)
-TLS_TROUBLE: Final = 1 << (KIND_COUNT + 4)
-NOT_TLS: Final = 1 << (KIND_COUNT + 5)
+REFUSED: Final = 1 << KIND_COUNT
+UNANSWERED: Final = 1 << (KIND_COUNT + 1)
+HALF_OPEN: Final = 1 << (KIND_COUNT + 2)
+OPENING_ABORTED: Final = 1 << (KIND_COUNT + 3)
+SIMULTANEOUS_OPEN: Final = 1 << (KIND_COUNT + 4)
+CLOSED_BY_ONE: Final = 1 << (KIND_COUNT + 5)
+CLOSED_BY_BOTH_AT_ONCE: Final = 1 << (KIND_COUNT + 6)
+TLS_TROUBLE: Final = 1 << (KIND_COUNT + 7)
+NOT_TLS: Final = 1 << (KIND_COUNT + 8)
 
 
 class Severity(StrEnum):
@@ -80,11 +83,12 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The facts of one side that trigger a rule: the kept ones, and how many there were."""
+    """The facts of one side that trigger a rule: the kept ones, and how many there were (at least so many, if ``more``)."""
 
     side: int
     facts: Sequence[Fact]
     count: int
+    more: bool = False
 
     @property
     def first(self) -> Fact:
@@ -197,7 +201,12 @@ class Rule:
 
 
 class FactRule(Rule):
-    """A rule that says one thing a side about all facts of its kinds."""
+    """A rule that says one thing a side about all facts of its kinds.
+
+    ``alike``: facts that were counted but not kept are like those that were.
+    """
+
+    alike: ClassVar[bool] = True
 
     def judge(self, conn: Connection, ctx: Context) -> Iterable[Finding]:
         """One finding for each side that has facts which the rule applies to."""
@@ -217,9 +226,10 @@ class FactRule(Rule):
         kept = [fact for fact in facts if self.applies(fact, conn)]
         if not kept:
             return None
-        # What was counted but not kept is taken to be like the rest.
-        total = sum(log.count(kind, side) for kind in self.kinds)
-        return Seen(side, kept, total - (len(facts) - len(kept)))
+        beyond = sum(log.count(kind, side) for kind in self.kinds) - len(facts)
+        if beyond == 0 or (self.alike and len(kept) == len(facts)):
+            return Seen(side, kept, len(kept) + beyond)
+        return Seen(side, kept, len(kept), more=True)
 
     def applies(self, fact: Fact, conn: Connection) -> bool:
         """Whether the rule is about this fact; others of its kind may belong to another rule."""

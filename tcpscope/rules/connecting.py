@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from tcpscope.rules.base import (
-    OPENING_UNFINISHED,
+    OPENING_ABORTED,
     PATIENCE_NS,
+    REFUSED,
     SHORTEST_TIMEOUT_NS,
+    UNANSWERED,
     Context,
     FactRule,
     Finding,
@@ -18,7 +20,7 @@ from tcpscope.rules.base import (
     facts_of_side,
 )
 from tcpscope.rules.queues import ignores_acknowledgement
-from tcpscope.rules.verdicts import handshake, transfer_of
+from tcpscope.rules.verdicts import handshake_verdict, transfer_of
 from tcpscope.rules.words import frames, intervals, opening, party, span, times, too_early
 from tcpscope.state.facts import (
     CLIENT,
@@ -62,12 +64,10 @@ class ConnectionRefused(Rule):
     name: ClassVar[str] = "connection-refused"
     severity: ClassVar[Severity] = Severity.WARNING
     rfc: ClassVar[str] = "RFC 9293 section 3.5.2"
-    occasions: ClassVar[int] = OPENING_UNFINISHED
+    occasions: ClassVar[int] = REFUSED
 
     def judge(self, conn: Connection, ctx: Context) -> Iterable[Finding]:
         """The RST and the time it took."""
-        if handshake(conn).verdict != "refused":
-            return
         client, server = conn.client, transfer_of(conn.server)
         text = (
             f"{party(conn, SERVER)} refused the connection: its reset (frame {server.rst_frame}) came "
@@ -120,12 +120,10 @@ class SynUnanswered(Rule):
     name: ClassVar[str] = "syn-unanswered"
     severity: ClassVar[Severity] = Severity.WARNING
     rfc: ClassVar[str] = "RFC 9293 section 3.8.3"
-    occasions: ClassVar[int] = OPENING_UNFINISHED
+    occasions: ClassVar[int] = UNANSWERED
 
     def judge(self, conn: Connection, ctx: Context) -> Iterable[Finding]:
         """How often, with which intervals, and for how long nothing came."""
-        if handshake(conn).verdict != "unanswered":
-            return
         client = conn.client
         watched = conn.watched_until - client.syn_time
         repeats = facts_of_side(conn, SYN_REPEATED, CLIENT)
@@ -184,7 +182,7 @@ class SynRetransmitted(FactRule):
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How often, and how long each wait was."""
-        if handshake(conn).verdict in ("unanswered", "refused"):
+        if handshake_verdict(conn) in ("unanswered", "refused"):
             return None
         client = conn.side(seen.side)
         text = (
@@ -231,7 +229,7 @@ class SynAckRetransmitted(FactRule):
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How often, and how long each wait was."""
-        if handshake(conn).verdict == "half-open":
+        if handshake_verdict(conn) == "half-open":
             return None
         server = conn.side(seen.side)
         text = (
@@ -272,12 +270,12 @@ class HandshakeAborted(Rule):
     name: ClassVar[str] = "handshake-aborted"
     severity: ClassVar[Severity] = Severity.WARNING
     rfc: ClassVar[str] = "RFC 9293 section 3.5.3"
-    occasions: ClassVar[int] = OPENING_UNFINISHED
+    occasions: ClassVar[int] = OPENING_ABORTED
 
     def judge(self, conn: Connection, ctx: Context) -> Iterable[Finding]:
         """Who, in which state, after how long."""
         # A rejected SYN-ACK is the subject of TS102 or TS109.
-        if handshake(conn).verdict != "aborted" or conn.facts_of(OLD_DUPLICATE_SYN):
+        if conn.facts_of(OLD_DUPLICATE_SYN):
             return
         transfers = (transfer_of(conn.client), transfer_of(conn.server))
         side = min((s for s in (CLIENT, SERVER) if transfers[s].rst_frame), key=lambda s: transfers[s].rst_frame)

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tcpscope.rules.base import (
     CLOSED_BY_BOTH_AT_ONCE,
     CLOSED_BY_ONE,
+    HALF_OPEN,
     NOT_TLS,
-    OPENING_UNFINISHED,
+    OPENING_ABORTED,
+    REFUSED,
     SIMULTANEOUS_OPEN,
     TLS_TROUBLE,
+    UNANSWERED,
     Context,
     Finding,
     Rule,
 )
 from tcpscope.rules.tls_base import TlsRule
 from tcpscope.rules.tls_outcome import TLS_PORTS
-from tcpscope.state.connection import COMPLETE_ACK, COMPLETE_SYN, COMPLETE_SYN_ACK
+from tcpscope.rules.verdicts import handshake_verdict
 
 if TYPE_CHECKING:
     from tcpscope.options import Options
     from tcpscope.pipeline import CaptureFacts
     from tcpscope.state.connection import Connection
 
-OPENED = COMPLETE_SYN | COMPLETE_SYN_ACK | COMPLETE_ACK
+VERDICT_OCCASIONS: Final = {
+    "refused": REFUSED,
+    "unanswered": UNANSWERED,
+    "half-open": HALF_OPEN,
+    "aborted": OPENING_ABORTED,
+}
 
 
 class Judge:
@@ -71,8 +79,8 @@ class Judge:
 def occasions(conn: Connection) -> int:
     """Bit set of the properties of a finished connection that call rules. A clean connection has none, and costs no more."""
     bits = 0
-    if conn.completeness & OPENED != OPENED and (conn.client.syn_frame or conn.server.syn_frame):
-        bits |= OPENING_UNFINISHED
+    if not conn.ack_frame and conn.client.syn_frame:
+        bits |= VERDICT_OCCASIONS.get(handshake_verdict(conn), 0)
     if conn.simultaneous_open:
         bits |= SIMULTANEOUS_OPEN
     client, server = conn.client.transfer, conn.server.transfer

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from tcpscope.rules.base import (
-    OPENING_UNFINISHED,
+    HALF_OPEN,
     PATIENCE_NS,
     SHORTEST_TIMEOUT_NS,
     Context,
@@ -17,7 +17,6 @@ from tcpscope.rules.base import (
     Severity,
     facts_of_side,
 )
-from tcpscope.rules.verdicts import handshake
 from tcpscope.rules.words import address_port, frames, opening, party, plural, span, times, too_early
 from tcpscope.state.facts import CLIENT, SERVER, SYN_ACK_IGNORES_DATA, SYN_ACK_REPEATED, Fact
 from tcpscope.wire.address import format_address
@@ -62,12 +61,10 @@ class HandshakeHalfOpen(Rule):
     name: ClassVar[str] = "handshake-half-open"
     severity: ClassVar[Severity] = Severity.WARNING
     rfc: ClassVar[str] = "RFC 9293 section 3.5"
-    occasions: ClassVar[int] = OPENING_UNFINISHED
+    occasions: ClassVar[int] = HALF_OPEN
 
     def judge(self, conn: Connection, ctx: Context) -> Iterable[Finding]:
         """How long the server waited, and how often it tried."""
-        if handshake(conn).verdict != "half-open":
-            return
         server = conn.server
         watched = conn.watched_until - server.syn_time
         sent = [server.syn_frame, *(fact.frame for fact in facts_of_side(conn, SYN_ACK_REPEATED, SERVER))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from tcpscope.rules.base import BOTH_SIDES, Context, FactRule, Finding, Seen, Severity, frames_told_elsewhere
-from tcpscope.rules.verdicts import handshake, transfer_of
+from tcpscope.rules.verdicts import handshake_verdict, transfer_of
 from tcpscope.rules.words import frames, opening, party, plural, span
 from tcpscope.state.facts import (
     CLIENT,
@@ -131,7 +131,7 @@ class ConnectionAborted(FactRule):
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """Who, in which state, with how much at stake."""
-        if handshake(conn).verdict in ("refused", "aborted"):
+        if handshake_verdict(conn) in ("refused", "aborted"):
             return None
         fact = seen.first
         lost = []

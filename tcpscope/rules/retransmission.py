@@ -30,20 +30,16 @@ class CauseRule(FactRule):
     """Base of the rules about repeated data: one rule for each set of causes."""
 
     causes: ClassVar[tuple[int, ...]]
-    kinds: ClassVar[tuple[int, ...]] = (RETRANSMISSION,)
 
-    def applies(self, fact: Fact, conn: Connection) -> bool:
-        """By cause."""
-        return fact.a in self.causes
+    def __init_subclass__(cls) -> None:
+        cls.kinds = tuple(RETRANSMISSION + cause for cause in cls.causes)
 
 
 def share(seen: Seen, conn: Connection) -> str:
-    """``3 of the 120 segments with data of the server … were``."""
-    sent = transfer_of(conn.side(seen.side)).payload_segments
-    return (
-        f"{seen.count:,} of {plural(sent, 'segment')} with data of {party(conn, seen.side)} "
-        f"{'was' if seen.count == 1 else 'were'}"
-    )
+    """``3 of 120 segments with data of the server … were``."""
+    sent = plural(transfer_of(conn.side(seen.side)).payload_segments, "segment")
+    verb = "was" if seen.count == 1 else "were"
+    return f"{'at least ' if seen.more else ''}{seen.count:,} of {sent} with data of {party(conn, seen.side)} {verb}"
 
 
 class RetransmissionTimeout(CauseRule):
@@ -79,7 +75,7 @@ class RetransmissionTimeout(CauseRule):
 
     def applies(self, fact: Fact, conn: Connection) -> bool:
         """The byte of a zero-window probe rightly comes again once the window is open (TS505)."""
-        return super().applies(fact, conn) and fact.other not in frames_told_elsewhere(conn, (ZERO_WINDOW_PROBE,))
+        return fact.other not in frames_told_elsewhere(conn, (ZERO_WINDOW_PROBE,))
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How many, and after how long."""
@@ -277,8 +273,6 @@ class RetransmissionUnexplained(CauseRule):
 
     def applies(self, fact: Fact, conn: Connection) -> bool:
         """Data of a SYN that was not taken rightly comes again (TS101, TS114)."""
-        if not super().applies(fact, conn):
-            return False
         again = facts_of_side(conn, SYN_DATA, fact.side) and fact.other <= conn.side(fact.side).syn_last_frame
         return not again
 
@@ -323,7 +317,7 @@ class DuplicateDataReported(FactRule):
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How often, against how many repetitions."""
-        if any(fact.a == CAUSE_SPURIOUS for fact in facts_of_side(conn, RETRANSMISSION, 1 - seen.side)):
+        if conn.count_of(RETRANSMISSION + CAUSE_SPURIOUS, 1 - seen.side):
             return None
         sender = party(conn, 1 - seen.side)
         repeated = transfer_of(conn.side(1 - seen.side)).retransmitted_segments

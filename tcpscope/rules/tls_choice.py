@@ -401,6 +401,7 @@ class Sslv2(TlsRule):
         Update the client. Make sure that no server accepts SSL 2.0.
 
     References:
+        RFC 8446 appendix D.5: hellos in the format of SSL 2.0 must not be sent.
         RFC 6176 section 3: SSL 2.0 must not be used.
         RFC 5246 appendix E.2: the compatible hello.
     """
@@ -408,7 +409,7 @@ class Sslv2(TlsRule):
     code: ClassVar[str] = "TS652"
     name: ClassVar[str] = "tls-sslv2"
     severity: ClassVar[Severity] = Severity.WARNING
-    rfc: ClassVar[str] = "RFC 6176 section 3"
+    rfc: ClassVar[str] = "RFC 8446 appendix D.5"
     fault: ClassVar[int] = f.SSLV2
     sentence: ClassVar[str] = (
         "{who} sent a ClientHello in the format of SSL 2.0 ({frame}); the highest version that it offers is {version}"

@@ -23,6 +23,7 @@ from tcpscope.state.facts import (
     Fact,
 )
 from tcpscope.state.tls_outcome import VERDICT_NAMES
+from tcpscope.state.transitions import ESTABLISHED
 
 if TYPE_CHECKING:
     from tcpscope.state.connection import Connection
@@ -75,7 +76,7 @@ def transfer_of(endpoint: Endpoint) -> Transfer:
 def handshake(conn: Connection) -> Handshake:
     """V1 and the frames of figure 6 of RFC 9293 section 3.5."""
     return Handshake(
-        _handshake_verdict(conn),
+        handshake_verdict(conn),
         conn.client.syn_frame or None,
         conn.server.syn_frame or None,
         conn.ack_frame or None,
@@ -94,14 +95,17 @@ def _handshake_rtt(conn: Connection) -> int | None:
     return rtt if rtt >= 0 else None
 
 
-def _handshake_verdict(conn: Connection) -> str:
+def handshake_verdict(conn: Connection) -> str:
+    """V1 alone."""
     client, server = conn.client, conn.server
     if not client.syn_frame and not server.syn_frame:
         return "not-captured"
     if conn.simultaneous_open:
         return "simultaneous" if conn.ack_frame else _unfinished(conn)
     if client.syn_frame and server.syn_frame and conn.ack_frame:
-        return "complete"
+        # A server that goes on repeating its SYN-ACK has not taken the third segment (row O9).
+        refused = conn.syn_acks_after_ack and not any(step.state == ESTABLISHED for step in server.steps)
+        return _unfinished(conn) if refused else "complete"
     if not client.syn_frame:
         return "partial"
     return _unfinished(conn)
@@ -131,11 +135,11 @@ def teardown(conn: Connection) -> Teardown:
     sides = [transfer_of(conn.client), transfer_of(conn.server)]
     first = _first_closer(sides)
     if first is None:
-        return Teardown(_teardown_verdict(conn, sides), None, None, None, None, None, None)
+        return Teardown(_teardown_verdict(sides), None, None, None, None, None, None)
     closer, peer = sides[first], sides[1 - first]
     form = _form(closer, peer)
     return Teardown(
-        _teardown_verdict(conn, sides),
+        _teardown_verdict(sides),
         form,
         BOTH if form == "simultaneous" else SIDE_NAMES[first],
         closer.fin_frame,
@@ -162,13 +166,13 @@ def _form(closer: Transfer, peer: Transfer) -> str | None:
     return "simultaneous"
 
 
-def _teardown_verdict(conn: Connection, sides: list[Transfer]) -> str:
+def _teardown_verdict(sides: list[Transfer]) -> str:
     fins = [transfer.fin_frame for transfer in sides if transfer.fin_frame]
     if len(fins) == 2 and all(transfer.fin_ack_frame for transfer in sides):
         return "orderly"
     resets = [transfer.rst_frame for transfer in sides if transfer.rst_frame]
-    if resets and (conn.aborted or not conn.server.syn_frame):
-        return "reset-after-fin" if fins and min(fins) < max(resets) else "aborted"
+    if resets:
+        return "reset-after-fin" if fins and min(fins) < min(resets) else "aborted"
     if len(fins) == 2:
         return "incomplete"
     return "half-closed" if fins else "open"

@@ -26,6 +26,7 @@ from tcpscope.state.facts import (
     TIME_WAIT_FIN_UNANSWERED,
     TIME_WAIT_KILLED,
 )
+from tcpscope.state.recovery import is_copy
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import (
     CLOSED,
@@ -58,8 +59,11 @@ def fin(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
         t.fin_last_frame = seg.frame
         t.fin_last_time = seg.time_ns
         t.fin_count = 1
-        p: Transfer | None = peer.transfer
-        t.fin_with_ack_of_fin = p is not None and p.fin_ack_frame == seg.frame
+        t.fin_ip_id = seg.ip_id
+        other: Transfer | None = peer.transfer
+        t.fin_with_ack_of_fin = other is not None and other.fin_ack_frame == seg.frame
+        if conn.tls is not None:
+            conn.tls.closed(side, False)
         if peer.segments > 0:
             # With the other direction missing its FIN may have come before: FIN-WAIT-1 or LAST-ACK, the capture cannot tell.
             me.move(SEND_FIN, seg.frame, seg.time_ns)
@@ -71,9 +75,13 @@ def fin(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
         conn.note(FIN_MOVED, side, seg.frame, seg.time_ns, t.fin_frame, place, t.fin_seq)
         return
     interval: i64 = seg.time_ns - t.fin_last_time
-    if seg.ip_id > 0 and seg.ip_id == t.highest_ip_id and interval < 1_000_000:
+    if is_copy(t.fin_ip_id, seg, interval):
         conn.last_cause = CAUSE_NETWORK_DUPLICATE
         return
+    t.fin_ip_id = seg.ip_id
+    p: Transfer | None = peer.transfer
+    if p is not None and p.fin_ack_frame == seg.frame and (t.srtt < 0 or interval < t.srtt):
+        return  # sent again only to acknowledge the other side's FIN
     previous: i64 = t.fin_last_frame
     t.fin_last_frame = seg.frame
     t.fin_last_time = seg.time_ns
@@ -164,6 +172,10 @@ def reset(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segmen
         expected: i64 = peer.opened().last_ack if me.nxt < 0 else me.nxt
         conn.note(RST_OUT_OF_WINDOW, side, seg.frame, seg.time_ns, 0, seg.seq, expected)
         return
+    r: Transfer | None = peer.transfer
+    if r is not None and r.fin_frame != 0 and r.fin_ack_frame == 0 and seg.flags & ACK != 0:
+        if seg.ack == (r.fin_seq + 1) & 0xFFFFFFFF:  # its sender had received the FIN
+            _receive_fin(me, t, r)
     if t.rst_frame == 0:
         t.rst_frame = seg.frame
         t.rst_time = seg.time_ns
@@ -184,6 +196,9 @@ def reset(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segmen
     else:
         peer.move(RECEIVE_RST, seg.frame, seg.time_ns)
     conn.aborted = True
+    conn.unsettled = True
+    if conn.tls is not None:
+        conn.tls.closed(side, True)
     if conn.closed_time == 0:
         conn.closed_time = seg.time_ns
     opening.left_queue(conn)

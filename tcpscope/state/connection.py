@@ -10,6 +10,7 @@ from tcpscope.state.endpoint import Endpoint, Transfer
 from tcpscope.state.facts import CLIENT, Fact, FactLog
 from tcpscope.state.listeners import Listener
 from tcpscope.state.tls_tracker import TlsConnection
+from tcpscope.state.zeek import ZeekRow, ZeekWhole
 
 # How client and server were told apart
 ROLES_SYN: Final = 0
@@ -53,6 +54,8 @@ class Connection:
         self.server: Endpoint = Endpoint()
         self.log: FactLog | None = None
         self.tls: TlsConnection | None = None
+        self.zeek: ZeekWhole | None = None  # only where it was asked for
+        self.zeek_rows: list[ZeekRow] | None = None  # as Zeek's timers cut the connection
         self.listener: Listener | None = None
         self.previous: Connection | None = None  # the live connection whose ports this one's SYN took
         self.completeness: i64 = 0

@@ -108,7 +108,13 @@ def _finish_side(conn: Connection, side: i64, now: i64, msl_ns: i64) -> None:
         p: Transfer = conn.side(1 - side).opened()
         waited: i64 = now - t.time_wait_since
         conn.note(
-            TIME_WAIT_FIN_UNANSWERED, side, p.fin_last_frame, p.fin_last_time, t.last_ack_frame, waited, now - p.fin_last_time
+            TIME_WAIT_FIN_UNANSWERED,
+            side,
+            p.fin_last_frame,
+            p.fin_last_time,
+            t.last_ack_frame,
+            waited,
+            now - p.fin_last_time,
         )
     if t.time_wait_frame != 0 and not conn.aborted and now - t.time_wait_since >= 2 * msl_ns:
         me.move(TIMEOUT_2MSL, 0, t.time_wait_since + 2 * msl_ns)

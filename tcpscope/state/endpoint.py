@@ -120,6 +120,7 @@ class Transfer:
         self.out_of_order: i64 = 0
         self.keep_alives: i64 = 0
         self.window_probes: i64 = 0
+        self.probe_end: i64 = -1  # end of the latest zero-window probe that carried a new byte
         self.first_data_frame: i64 = 0
         self.first_data_time: i64 = 0
         self.last_data_frame: i64 = 0
@@ -169,9 +170,12 @@ class Transfer:
         self.fin_last_frame: i64 = 0  # the latest repetition
         self.fin_last_time: i64 = 0
         self.fin_count: i64 = 0
+        self.fin_ip_id: i64 = -1
         self.fin_ack_frame: i64 = 0  # the other side's first ACK that covers the FIN
         self.fin_ack_time: i64 = 0
-        self.fin_with_ack_of_fin: bool = False  # the first FIN segment also carried the first ACK of the other side's FIN
+        self.fin_with_ack_of_fin: bool = (
+            False  # the first FIN segment also carried the first ACK of the other side's FIN
+        )
         self.rst_frame: i64 = 0
         self.rst_time: i64 = 0
         self.rst_count: i64 = 0
@@ -202,6 +206,8 @@ class Endpoint:
         self.syn_last_frame: i64 = 0
         self.syn_last_time: i64 = 0
         self.syn_count: i64 = 0
+        self.syn_ip_id: i64 = -1
+        self.other_isn: i64 = -1  # of a later SYN-ACK with another number, until the client says which one it took
         self.syn_acked_frame: i64 = 0  # the other side's first segment that acknowledges the SYN
         self.syn_acked_time: i64 = 0
         self.scale: i64 = -1  # window shift in use for this side's windows: -1 unknown, else 0..14

@@ -28,9 +28,15 @@ SYN_ACK_REJECTED: Final = 5  # side: who sent the RST; frame: RST, other: the SY
 SYN_ACK_CHANGED: Final = 6  # frame: SYN-ACK with a new ISN, other: first SYN-ACK; a: new ISN, b: old ISN
 HANDSHAKE_ACK_WRONG: Final = 7  # frame: third segment, other: SYN-ACK; a: its ack, b: ack expected
 HANDSHAKE_SEQ_WRONG: Final = 8  # frame: third segment, other: SYN-ACK; a: its seq, b: seq expected
-SYN_IN_CONNECTION: Final = 9  # on the old connection; side: sender of the SYN; frame: SYN, other: challenge ACK (0: none)
-SYN_ACK_IGNORES_DATA: Final = 10  # server repeats its SYN-ACK after the client's ACK; frame: repeat, other: the ACK; a: client bytes ignored
-OLD_DUPLICATE_SYN: Final = 11  # RFC 9293 3.5 figure 8; side: who rejected; frame: RST, other: SYN-ACK; a: frame of the stale SYN (0: not seen)
+SYN_IN_CONNECTION: Final = (
+    9  # on the old connection; side: sender of the SYN; frame: SYN, other: challenge ACK (0: none)
+)
+SYN_ACK_IGNORES_DATA: Final = (
+    10  # server repeats its SYN-ACK after the client's ACK; frame: repeat, other: the ACK; a: client bytes ignored
+)
+OLD_DUPLICATE_SYN: Final = (
+    11  # RFC 9293 3.5 figure 8; side: who rejected; frame: RST, other: SYN-ACK; a: frame of the stale SYN (0: not seen)
+)
 
 # Closing.
 DATA_AFTER_FIN: Final = 12  # frame: segment, other: FIN; a: bytes beyond the FIN
@@ -39,29 +45,44 @@ FIN_MOVED: Final = 14  # frame: FIN, other: first FIN; a: new sequence number of
 RST_SENT: Final = 15  # frame: RST; a: sender's state before, b: bytes sent by the side and not acknowledged
 RST_OUT_OF_WINDOW: Final = 16  # frame: RST; a: its seq, b: seq expected
 SEGMENT_AFTER_RST: Final = 17  # side: who sent data or FIN after its own RST; frame, other: the RST; a: bytes
-HALF_CLOSE_RESET: Final = 18  # side: who sent the RST; frame: RST, other: the data after this side's FIN; a: bytes of that data
-CHALLENGE_ACK: Final = 19  # side: who answered; frame: ACK, other: the SYN answered; a, b: its ack and the one the SYN asks for (0: not this connection's)
+HALF_CLOSE_RESET: Final = (
+    18  # side: who sent the RST; frame: RST, other: the data after this side's FIN; a: bytes of that data
+)
+# Side: who answered; frame: ACK, other: the SYN answered; a, b: its ack and the one that the SYN asks for (0: another's)
+CHALLENGE_ACK: Final = 19
 
 # TIME-WAIT.
 TIME_WAIT_ACK_REPEATED: Final = 20  # side: in TIME-WAIT; frame: the new ACK, other: the repeated FIN
-TIME_WAIT_FIN_RESET: Final = 21  # side: should have been in TIME-WAIT; frame: RST, other: the repeated FIN; a: time since TIME-WAIT began
-TIME_WAIT_FIN_UNANSWERED: Final = 22  # side: in TIME-WAIT; frame: repeated FIN; other: last ACK before; a: time since TIME-WAIT began
+TIME_WAIT_FIN_RESET: Final = (
+    21  # side: should have been in TIME-WAIT; frame: RST, other: the repeated FIN; a: time since TIME-WAIT began
+)
+TIME_WAIT_FIN_UNANSWERED: Final = (
+    22  # side: in TIME-WAIT; frame: repeated FIN; other: last ACK before; a: time since TIME-WAIT began
+)
 TIME_WAIT_KILLED: Final = 23  # side: in TIME-WAIT; frame: the RST that reached it; a: time since TIME-WAIT began
-PORTS_REUSED: Final = 24  # on the old connection; side: sender of the new SYN; frame: new SYN; a: time since the end, b: REUSE_ code
+PORTS_REUSED: Final = (
+    24  # on the old connection; side: sender of the new SYN; frame: new SYN; a: time since the end, b: REUSE_ code
+)
 
 # Acknowledgement and order.
 NO_ACK_FLAG: Final = 25  # frame: segment without ACK after the SYN; a: its flags, b: payload bytes
 ACK_OF_UNSENT: Final = 26  # proven; frame: ACK, other: proof; a: ack, b: highest sequence number ever sent
-ACK_OF_UNSEEN: Final = 27  # the capture lacks the bytes; side: the sender of the bytes; frame: ACK; a: bytes, b: first missing seq
+ACK_OF_UNSEEN: Final = (
+    27  # the capture lacks the bytes; side: the sender of the bytes; frame: ACK; a: bytes, b: first missing seq
+)
 HOLE: Final = 28  # side: sender; frame: segment behind the hole; a: bytes missing, b: first missing seq
-RETRANSMISSION: Final = 29  # frame, other: earlier sending (0: not seen); a: CAUSE_ code, b: time since that sending
+DUPLICATE_SACK: Final = 29  # RFC 2883; side: who reports; frame; a: left edge, b: right edge
 OUT_OF_ORDER: Final = 30  # frame: late segment, other: segment that overtook it; a: delay, b: bytes
-UNACKNOWLEDGED: Final = 31  # at the end; frame: first segment with bytes not acknowledged, other: last one; a: bytes, b: time watched since
+UNACKNOWLEDGED: Final = (
+    31  # at the end; frame: first segment with bytes not acknowledged, other: last one; a: bytes, b: time watched since
+)
 
 # Window.
 ZERO_WINDOW: Final = 32  # side: receiver; frame: closing segment, other: reopening one (0: never); a: duration
 WINDOW_FULL: Final = 33  # side: sender; frame; a: bytes in flight
-WINDOW_EXCEEDED: Final = 34  # side: sender; frame: data, other: receiver's next segment; a: bytes beyond its right edge, b: the edge
+WINDOW_EXCEEDED: Final = (
+    34  # side: sender; frame: data, other: receiver's next segment; a: bytes beyond its right edge, b: the edge
+)
 KEEP_ALIVE: Final = 35  # side: sender; frame; a: idle time before
 ZERO_WINDOW_PROBE: Final = 36  # side: sender; frame; a: payload bytes
 WINDOW_STALL: Final = 37  # side: sender that had to wait; frame: last data before, other: first data after; a: duration
@@ -69,9 +90,11 @@ WINDOW_STALL: Final = 37  # side: sender that had to wait; frame: last data befo
 # Odds.
 ACK_NEVER_CAME_TO_FIN: Final = 38  # at the end; side: sender of the FIN; frame: FIN; a: time watched since
 SACK_OF_UNSENT: Final = 39  # side: sender of the SACK; frame; a: right edge, b: highest sequence number sent
-DUPLICATE_SACK: Final = 40  # RFC 2883; side: who reports; frame; a: left edge, b: right edge
 
-KIND_COUNT: Final = 41
+# Repeated data: one kind a cause, RETRANSMISSION + CAUSE_ code, so that many of one cause hide none of another.
+RETRANSMISSION: Final = 40  # frame, other: earlier sending (0: not seen); a: CAUSE_ code, b: time since that sending
+
+KIND_COUNT: Final = 52
 
 # A table, because mypyc shifts a literal 1 as a 32-bit number in C.
 KIND_BITS: Final[tuple[int, ...]] = tuple([1 << kind for kind in range(KIND_COUNT)])
@@ -84,7 +107,7 @@ REUSE_LATE: Final = 4  # after 2 MSL
 REUSE_LIVE: Final = 5  # the old connection was not closed
 REUSE_AFTER_RST: Final = 6  # the old connection was aborted: no TIME-WAIT to respect
 
-# a of RETRANSMISSION (contract: cause)
+# Cause of a repeated segment (contract: cause)
 CAUSE_UNKNOWN: Final = 0
 CAUSE_TIMEOUT: Final = 1
 CAUSE_FAST: Final = 2

@@ -40,7 +40,9 @@ from tcpscope.state.transitions import ESTABLISHED, REOPEN, SYN_SENT, TIME_WAIT
 from tcpscope.wire.segment import ACK, FIN, RST, SYN, Segment
 
 SWEEP_INTERVAL_NS: Final = 10_000_000_000
-IDLE_OPENING_NS: Final = 600_000_000_000  # beyond the SYN back-off of every stack (RFC 9293 section 3.8.3: at least 3 min)
+IDLE_OPENING_NS: Final = (
+    600_000_000_000  # beyond the SYN back-off of every stack (RFC 9293 section 3.8.3: at least 3 min)
+)
 IDLE_OPEN_NS: Final = 3 * 3_600_000_000_000  # beyond the keep-alive interval of RFC 9293 section 3.8.4 (2 hours)
 ENDED_KEPT: Final = 32_768  # twice
 NEAR: Final = 0x1000000  # a segment this close to an old connection's numbers belongs to it
@@ -48,7 +50,28 @@ NEAR: Final = 0x1000000  # a segment this close to an old connection's numbers b
 # Ports below this are assigned by IANA for services; a port that a client picks is above (RFC 6335 section 6).
 FIRST_USER_PORT: Final = 1024
 WELL_KNOWN_USER_PORTS: Final = frozenset(
-    (1080, 1433, 1521, 1883, 3128, 3268, 3306, 3389, 5060, 5222, 5269, 5432, 5900, 6379, 6667, 8000, 8080, 8443, 8888, 9200)
+    (
+        1080,
+        1433,
+        1521,
+        1883,
+        3128,
+        3268,
+        3306,
+        3389,
+        5060,
+        5222,
+        5269,
+        5432,
+        5900,
+        6379,
+        6667,
+        8000,
+        8080,
+        8443,
+        8888,
+        9200,
+    )
 )
 
 
@@ -115,11 +138,12 @@ class FlowTable:
         """The capture is over: judge every connection that is left, in order of their numbers."""
         left: list[Connection] = []
         for key, conn in self.table.items():
-            if key == conn.key:
+            if self._owns(key, conn):
                 left.append(conn)
-                while conn.previous is not None:
-                    conn = conn.previous
-                    left.append(conn)
+                older: Connection | None = conn.previous
+                while older is not None:
+                    left.append(older)
+                    older = older.previous
         self.table = {}
         left.sort(key=_stream, reverse=True)
         while len(left) > 0:  # from the end, so that each is freed once it is judged
@@ -265,13 +289,17 @@ class FlowTable:
             self.ended[min(conn.key, reverse_key(conn.key))] = number
         self.sink(conn)
 
+    def _owns(self, key: bytes, conn: Connection) -> bool:
+        """True for one of a connection's keys only: the client's, or the server's while the client has not spoken."""
+        return key == conn.key or conn.key not in self.table
+
     def _sweep(self) -> None:
         """Hand over what is closed and past 2 MSL, or idle too long. Paid for by at least as many segments as it visits."""
         self.next_sweep = self.now + SWEEP_INTERVAL_NS
         self.since_sweep = 0
         over: list[Connection] = []
         for key, conn in self.table.items():
-            if key == conn.key and self._is_over(conn):
+            if self._owns(key, conn) and self._is_over(conn):
                 over.append(conn)
         for conn in over:
             self._end(conn, END_CLOSED if conn.closed else END_IDLE)
@@ -299,7 +327,7 @@ class FlowTable:
         self._sweep()
         if self.live < self.max_connections:
             return
-        everyone: list[Connection] = [conn for key, conn in self.table.items() if key == conn.key]
+        everyone: list[Connection] = [conn for key, conn in self.table.items() if self._owns(key, conn)]
         everyone.sort(key=_last_time)
         count: i64 = self.max_connections // 10 + 1
         for conn in everyone[:count]:

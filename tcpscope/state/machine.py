@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from tcpscope.state import closing, opening, transfer
+from tcpscope.state import closing, opening, transfer, window
 from tcpscope.state.connection import (
     COMPLETE_ACK,
     COMPLETE_DATA,
@@ -56,7 +56,7 @@ def segment(conn: Connection, side: i64, seg: Segment) -> None:
         closing.fin(conn, side, me, peer, seg)
     if flags & ACK != 0 and flags & RST == 0:
         transfer.acknowledge(conn, side, me, peer, seg)
-        transfer.window(conn, side, me, seg)
+        window.advertised(conn, side, me, seg)
     me.opened().ts_val = seg.ts_val
     me.last_time = seg.time_ns
     conn.last_time = seg.time_ns
@@ -100,7 +100,7 @@ def _control(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Seg
                 if conn.server.state >= ESTABLISHED:
                     opening.opened(conn, seg)
             # The window of a SYN-ACK counts, its ACK was judged by the opening.
-            transfer.window(conn, side, me, seg)
+            window.advertised(conn, side, me, seg)
         _syn_data(conn, side, me, peer, seg)
         return False
     if flags & ACK == 0:

@@ -15,6 +15,7 @@ from tcpscope.state.endpoint import (
     Endpoint,
 )
 from tcpscope.state.facts import (
+    CAUSE_NETWORK_DUPLICATE,
     CAUSE_SYN,
     CHALLENGE_ACK,
     HANDSHAKE_ACK_WRONG,
@@ -28,7 +29,7 @@ from tcpscope.state.facts import (
     SYN_IN_CONNECTION,
     SYN_REPEATED,
 )
-from tcpscope.state.recovery import update_rtt
+from tcpscope.state.recovery import is_copy, update_rtt
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import (
     CLOSED,
@@ -63,6 +64,10 @@ def syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
         if answer:
             _changed_syn_ack(conn, side, me, peer, seg)
         return
+    if is_copy(me.syn_ip_id, seg, interval):
+        conn.last_cause = CAUSE_NETWORK_DUPLICATE
+        return
+    me.syn_ip_id = seg.ip_id
     me.syn_last_frame = seg.frame
     me.syn_last_time = seg.time_ns
     if answer and me.state == SYN_SENT and peer.syn_frame != 0:
@@ -90,6 +95,10 @@ def syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
         if me.state == ESTABLISHED and me.nxt == (me.isn + 1) & 0xFFFFFFFF:
             me.retract(REPEAT_SYN_ACK)
             conn.unsettled = True
+            if conn.listener is not None and not conn.half_open:
+                conn.half_open = True
+                conn.listener.completed -= 1
+                conn.listener.answered()
 
 
 def _begin(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
@@ -99,6 +108,7 @@ def _begin(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
     me.syn_last_frame = seg.frame
     me.syn_last_time = seg.time_ns
     me.syn_count = 1
+    me.syn_ip_id = seg.ip_id
     me.isn = seg.seq
     me.base = (seg.seq + 1) & 0xFFFFFFFF
     me.nxt = me.base
@@ -188,10 +198,12 @@ def _changed_syn_ack(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, 
     conn.note(SYN_ACK_CHANGED, side, seg.frame, seg.time_ns, old_frame, seg.seq, old)
     if conn.ack_frame != 0:
         return
+    if not stale:
+        me.other_isn = seg.seq  # the client's ACK will say which of the two it took
+        return
     _begin(conn, side, me, seg)
-    if peer.syn_frame != 0:
-        _settle_scales(me, peer)
-    if stale and _acknowledges_syn(peer, seg):
+    _settle_scales(me, peer)
+    if _acknowledges_syn(peer, seg):
         me.move(RECEIVE_SYN, peer.syn_last_frame, peer.syn_last_time)
         _accept_syn_ack(conn, side, peer, seg)
 
@@ -220,6 +232,10 @@ def acknowledged_syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, 
         if conn.client.state >= ESTABLISHED and conn.server.state >= ESTABLISHED:
             opened(conn, seg)
         return True
+    if peer.other_isn >= 0 and conn.ack_frame == 0 and seg.ack == (peer.other_isn + 1) & 0xFFFFFFFF:
+        peer.isn = peer.other_isn
+        peer.base = seg.ack
+        peer.nxt = seg.ack
     low: i64 = (peer.isn + 1) & 0xFFFFFFFF
     if diff(seg.ack, low) < 0 or diff(seg.ack, peer.nxt) > 0:
         if me.syn_frame == 0:

@@ -26,6 +26,7 @@ from tcpscope.wire.segment import Segment
 DUPLICATES_FOR_FAST: Final = 3  # RFC 5681 section 3.2
 MINIMUM_RTO: Final = 200_000_000  # Linux' lower bound; RFC 6298 section 2.4 would have 1 s
 REORDERING_WITHOUT_RTT: Final = 3_000_000  # how late a segment may be when no round trip is known
+COPY_LIMIT_NS: Final = 100_000_000  # how late the network or a second tap may deliver a copy
 NEAR_IP_ID: Final = 4096  # identifications of one flow lie this close
 
 
@@ -56,6 +57,11 @@ def ip_id_order(earlier: i64, later: i64) -> i64:
     if distance > 0x10000 - NEAR_IP_ID:
         return -1
     return 2
+
+
+def is_copy(ip_id: i64, seg: Segment, interval: i64) -> bool:
+    """True if the segment is the same IP datagram again: a sender gives what it sends anew another identification."""
+    return ip_id > 0 and seg.ip_id == ip_id and interval < COPY_LIMIT_NS
 
 
 def late_or_resent(transfer: Transfer, receiver: Transfer, hole: Hole, seg: Segment) -> bool:

@@ -19,11 +19,13 @@ MAX_PIECES: Final = 64
 class Piece:
     """Bytes that arrived ahead of a hole. ``length`` counts also those that the snap length cut off the end of ``data``."""
 
-    def __init__(self, position: i64, data: bytes, length: i64, ack: i64) -> None:
+    def __init__(self, position: i64, data: bytes, length: i64, ack: i64, frame: i64, time_ns: i64) -> None:
         self.position: i64 = position
         self.data: bytes = data
         self.length: i64 = length
         self.ack: i64 = ack
+        self.frame: i64 = frame
+        self.time_ns: i64 = time_ns
 
 
 class ByteStream:
@@ -40,12 +42,19 @@ class ByteStream:
         self.held: i64 = 0
         self.overflows: i64 = 0
         self.pieces: list[Piece] | None = None
+        self.gave_up: bool = False  # what is delivered now was set free by giving up a hole
+        # Frame and time of the segment that is offered; the caller sets them.
+        self.now_frame: i64 = 0
+        self.now_ns: i64 = 0
         # The slice that is ready.
         self.data: bytes = b""
         self.start: i64 = 0
         self.end: i64 = 0
         self.position: i64 = 0
         self.ack: i64 = -1
+        # Of the segment that made it ready: the one that filled the hole before it, or its own where the hole was given up.
+        self.frame: i64 = 0
+        self.time_ns: i64 = 0
 
     def offer(self, data: bytes, start: i64, captured: i64, length: i64, position: i64, ack: i64) -> bool:
         """One segment: ``captured`` of its ``length`` bytes stand at ``data[start:]``. True if a slice is ready.
@@ -57,7 +66,11 @@ class ByteStream:
             return False
         if position > self.next:
             self._hold(data, start, captured, position, stop, ack)
+            self.gave_up = True
             return self.passed > self.next and self.more()
+        self.gave_up = False
+        self.frame = self.now_frame
+        self.time_ns = self.now_ns
         skip: i64 = self.next - position
         if skip > captured:
             skip = captured
@@ -93,6 +106,9 @@ class ByteStream:
             self.end = have
             self.position = piece.position + skip
             self.ack = piece.ack
+            if self.gave_up:
+                self.frame = piece.frame
+                self.time_ns = piece.time_ns
             self.next = stop
             return True
         if self.next < self.passed:
@@ -104,6 +120,7 @@ class ByteStream:
         """Bytes before ``position`` that are missing will not come any more. True if a slice is ready."""
         if position > self.passed:
             self.passed = position
+        self.gave_up = True
         return self.passed > self.next and self.more()
 
     def drain(self) -> bool:
@@ -159,6 +176,7 @@ class ByteStream:
             low = captured
         if high > captured:
             high = captured
-        pieces.insert(index, Piece(at, data[start + low : start + high], stop - at, ack))
+        piece = Piece(at, data[start + low : start + high], stop - at, ack, self.now_frame, self.now_ns)
+        pieces.insert(index, piece)
         self.count += 1
         self.held += high - low

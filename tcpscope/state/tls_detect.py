@@ -39,8 +39,6 @@ class Sniffer:
         self.at: i64 = 0  # bytes up to here were looked at
         self.looks: i64 = tls.LOOKS_UNKNOWN
         self.acked: i64 = -1  # highest acknowledgement that came with its data
-        self.frame: i64 = 0  # of the segment looked at last
-        self.time_ns: i64 = 0
         # Where TLS was found: stream position, and offset into the slice at hand.
         self.found_at: i64 = 0
         self.found_offset: i64 = 0
@@ -99,8 +97,8 @@ class Sniffer:
         if found == tls.MORE:
             self.pending = data[start:end]
             self.pending_ack = stream.ack
-            self.pending_frame = self.frame
-            self.pending_time = self.time_ns
+            self.pending_frame = stream.frame
+            self.pending_time = stream.time_ns
         return found == tls.YES
 
     def _test(self, known: i64, data: bytes, start: i64, end: i64, position: i64) -> i64:

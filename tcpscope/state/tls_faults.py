@@ -130,7 +130,7 @@ FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
     (49, "tls-grease-negotiated", "RFC 8701 3.2", PROVED, True, "server; value; 1 version, 2 suite, 3 extension, 4 group"),
     (50, "tls-duplicate-extension", "RFC 8446 4.2", PROVED, False, "sender; extension"),
     (51, "tls-psk-binder-position", "RFC 8446 4.2.11", PROVED, False, "client"),
-    (52, "tls-sslv2", "RFC 6176 3", PROVED, False, "sender; highest version it offers"),
+    (52, "tls-sslv2", "RFC 8446 D.5", PROVED, False, "sender; highest version it offers"),
     (60, "tls-record-overflow", "RFC 8446 5.2", PROVED, False, "sender; length; limit"),
     (61, "tls-record-version", "RFC 8446 5.1", PROVED, False, "sender; version"),
     (62, "tls-record-type-unknown", "RFC 8446 5", PROVED, False, "sender; type"),

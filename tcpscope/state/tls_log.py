@@ -6,6 +6,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcpscope.state.tls_faults import ALERT_FATAL, ALERT_WARNING
 from tcpscope.wire.tls import is_tls13
 from tcpscope.wire.tls_hello import ClientHello, ServerHello
 
@@ -137,9 +138,13 @@ class TlsLog:
         self.ticket_lifetime: i64 = -1
 
     def fault(self, code: i64, grade: i64, side: i64, frame: i64, other_frame: i64, detail: i64, extra: i64) -> None:
-        """Record a fault once for each side; a repetition only counts, and a proof replaces a suspicion."""
+        """Record a fault once for each side, an alert once for each description. A repetition counts; a proof replaces a suspicion."""
         for known in self.faults:
-            if known.code == code and known.side == side and (code < 77 or code > 78 or known.detail == detail):
+            if (
+                known.code == code
+                and known.side == side
+                and (known.detail == detail or (code != ALERT_FATAL and code != ALERT_WARNING))
+            ):
                 known.count += 1
                 if grade < known.grade:
                     known.grade = grade

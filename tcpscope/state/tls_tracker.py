@@ -93,8 +93,8 @@ class TlsConnection:
             s.bytes += length
         if length <= MAX_PADDING and _is_padding(s, seg):
             return
-        s.frame = seg.frame
-        s.time_ns = seg.time_ns
+        stream.now_frame = seg.frame
+        stream.now_ns = seg.time_ns
         ready: bool = stream.offer(seg.data, seg.payload, seg.captured, length, position, acked)
         while ready:
             self._slice(side, s)
@@ -200,7 +200,7 @@ class TlsConnection:
         stream = s.stream
         t = s.side
         if t is not None:
-            t.consume(stream.data, stream.start, stream.end, stream.position, s.frame, s.time_ns, stream.ack)
+            t.consume(stream.data, stream.start, stream.end, stream.position, stream.frame, stream.time_ns, stream.ack)
             if t.state >= DEAD_PROTOCOL:
                 self._side_dead()
             return
@@ -244,7 +244,7 @@ class TlsConnection:
             hello = log.client_hello
             if hello is not None and hello.ssl2 and kind & 0x80 != 0 and head[2:3] == b"\x04":
                 # An SSL 2.0 SERVER-HELLO: what follows has no TLS records.
-                t.frame = s.frame
+                t.frame = stream.frame
                 t.fault(f.SSLV2, tls.SSL2, 0)
                 t.state = DEAD_SSL2
                 self._side_dead()
@@ -263,7 +263,7 @@ class TlsConnection:
         if len(pending) > 0:
             t.consume(pending, 0, len(pending), s.found_at, s.pending_frame, s.pending_time, s.pending_ack)
         position: i64 = s.found_at + len(pending)
-        t.consume(stream.data, s.found_offset, stream.end, position, s.frame, s.time_ns, stream.ack)
+        t.consume(stream.data, s.found_offset, stream.end, position, stream.frame, stream.time_ns, stream.ack)
         if t.state >= DEAD_PROTOCOL:
             self._side_dead()
 

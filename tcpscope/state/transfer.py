@@ -26,11 +26,8 @@ from tcpscope.state.facts import (
     OUT_OF_ORDER,
     RETRANSMISSION,
     SACK_OF_UNSENT,
-    SERVER,
-    WINDOW_EXCEEDED,
     WINDOW_FULL,
     WINDOW_STALL,
-    ZERO_WINDOW,
     ZERO_WINDOW_PROBE,
 )
 from tcpscope.state.seq import diff
@@ -58,6 +55,7 @@ def payload(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segm
         _probe(conn, side, me, t, seg, length)
         if ahead < 0:
             return
+        t.probe_end = end
     elif length == 1 and ahead == -1 and me.una == me.nxt:
         _probe(conn, side, me, t, seg, length)
         return
@@ -156,6 +154,11 @@ def _old(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, se
     fresh: i64 = 0
     late: bool = False
     beyond: i64 = diff(end, me.nxt)
+    if beyond > 0 and t.probe_end == me.nxt and diff(seg.seq, me.nxt) == -1:
+        # The byte of a zero-window probe comes again as the first one of the data that the open window lets through.
+        t.unique_bytes += beyond
+        _advance(conn, side, me, t, r, seg, end, beyond)
+        return
     hole: Hole | None = None
     if t.holes is not None:
         hole = _first_hole(t.holes, seg.seq, end)
@@ -185,7 +188,7 @@ def _old(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, se
         t.retransmitted_bytes += repeated
         other: i64 = sent.last_frame if sent is not None else 0
         elapsed: i64 = seg.time_ns - sent.last_time_ns if sent is not None else -1
-        conn.note(RETRANSMISSION, side, seg.frame, seg.time_ns, other, cause, elapsed)
+        conn.note(RETRANSMISSION + cause, side, seg.frame, seg.time_ns, other, cause, elapsed)
         if cause == CAUSE_TIMEOUT:
             t.backoff += 1
         _resent(t, seg, end)
@@ -368,9 +371,7 @@ def _retire(p: Transfer, ack: i64, now: i64) -> None:
         recovery.update_rtt(p, sample)
 
 
-def _unseen(
-    conn: Connection, side: i64, t: Transfer, peer: Endpoint, p: Transfer, seg: Segment, size: i64
-) -> None:
+def _unseen(conn: Connection, side: i64, t: Transfer, peer: Endpoint, p: Transfer, seg: Segment, size: i64) -> None:
     """An ACK covers bytes that the capture has not shown: a hole that the receiver does not have."""
     hole: Hole = Hole(peer.nxt, seg.ack, seg.frame, seg.time_ns)
     hole.acknowledged = True
@@ -416,38 +417,3 @@ def _selective(conn: Connection, side: i64, t: Transfer, peer: Endpoint, seg: Se
         t.sack_high = seg.sack_right1
     if peer.nxt >= 0 and diff(right, peer.nxt) > 0:
         conn.note(SACK_OF_UNSENT, side, seg.frame, seg.time_ns, 0, right, peer.nxt)
-
-
-def window(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
-    """The window that ``me`` advertises (section 3.8.6; scaled by RFC 7323 section 2.2 unless the segment is a SYN)."""
-    t: Transfer = me.opened()
-    size: i64 = seg.window
-    t.last_window = size
-    if me.scale > 0 and seg.flags & SYN == 0:
-        size <<= me.scale
-    if seg.flags & (SYN | RST) == 0:
-        if t.max_window < 0 or size > t.max_window:
-            t.max_window = size
-        if t.min_window < 0 or size < t.min_window:
-            t.min_window = size
-        if size == 0:
-            t.zero_windows += 1
-            if t.zero_frame == 0 and seg.flags & FIN == 0:
-                t.zero_frame = seg.frame
-                t.zero_since = seg.time_ns
-        elif t.zero_frame != 0:
-            duration: i64 = seg.time_ns - t.zero_since
-            t.zero_time_total += duration
-            conn.note(ZERO_WINDOW, side, t.zero_frame, t.zero_since, seg.frame, duration, 0)
-            t.zero_frame = 0
-    if me.scale >= 0:
-        edge: i64 = (seg.ack + size) & 0xFFFFFFFF
-        p: Transfer | None = conn.client.transfer if side == SERVER else conn.server.transfer
-        if p is not None and p.exceeded_frame != 0:
-            # The receiver's edge never moves back, so what it says now bounds what it had ever said before.
-            over: i64 = diff(p.exceeded_end, edge)
-            if over > 0:
-                conn.note(WINDOW_EXCEEDED, 1 - side, p.exceeded_frame, p.exceeded_time, seg.frame, over, edge)
-            p.exceeded_frame = 0
-        if t.right_edge < 0 or diff(edge, t.right_edge) > 0:
-            t.right_edge = edge

@@ -40,6 +40,32 @@ class ZeekRow:
         self.last_time: i64 = connection.last_time
 
 
+class ZeekWhole:
+    """conn_state and history of one connection from its first segment to its last, without Zeek's timers and reuse test."""
+
+    def __init__(self, seg: Segment) -> None:
+        first = ZeekEndpoint(True)
+        second = ZeekEndpoint(False)
+        self._clock: i64 = seg.time_ns
+        self._connection: ZeekConnection = ZeekConnection(seg.key, first, second, seg, seg.time_ns)
+        if seg.flags & (SYN | ACK) != SYN and is_from_server(seg):
+            self._connection.swap_roles()
+
+    def feed(self, seg: Segment) -> None:
+        """The next segment of the connection, the first one included."""
+        connection = self._connection
+        if seg.time_ns > self._clock:
+            self._clock = seg.time_ns
+        if seg.key == connection.key:
+            connection.process(seg, connection.first, connection.second, self._clock)
+        else:
+            connection.process(seg, connection.second, connection.first, self._clock)
+
+    def row(self) -> ZeekRow:
+        """The connection as it stands."""
+        return ZeekRow(self._connection)
+
+
 class ZeekSide:
     """A connection as the sender of a segment sees it, found by the segment's key."""
 
@@ -86,6 +112,14 @@ class ZeekView:
             side = self._sides.get(key)
             if side is not None:
                 self._end(side.connection)
+
+    def end(self, key: bytes, last_frame: i64) -> None:
+        """The caller forgets a connection: what began up to ``last_frame`` becomes a row as it stands."""
+        side = self._sides.get(key)
+        if side is None:
+            side = self._sides.get(reverse_key(key))
+        if side is not None and side.connection.first_frame <= last_frame:
+            self._end(side.connection)
 
     def take(self) -> list[ZeekRow]:
         """The rows that ended since the last call."""

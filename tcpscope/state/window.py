@@ -1,0 +1,46 @@
+"""The window that a side advertises, and what the other side did with it: RFC 9293 section 3.8.6, RFC 7323 section 2."""
+
+from __future__ import annotations
+
+from mypy_extensions import i64
+
+from tcpscope.state.connection import Connection
+from tcpscope.state.endpoint import Endpoint, Transfer
+from tcpscope.state.facts import SERVER, WINDOW_EXCEEDED, ZERO_WINDOW
+from tcpscope.state.seq import diff
+from tcpscope.wire.segment import FIN, RST, SYN, Segment
+
+
+def advertised(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
+    """The window that ``me`` advertises (section 3.8.6; scaled by RFC 7323 section 2.2 unless the segment is a SYN)."""
+    t: Transfer = me.opened()
+    size: i64 = seg.window
+    t.last_window = size
+    if me.scale > 0 and seg.flags & SYN == 0:
+        size <<= me.scale
+    if seg.flags & (SYN | RST) == 0:
+        if t.max_window < 0 or size > t.max_window:
+            t.max_window = size
+        if t.min_window < 0 or size < t.min_window:
+            t.min_window = size
+        if size == 0:
+            t.zero_windows += 1
+            if t.zero_frame == 0 and seg.flags & FIN == 0:
+                t.zero_frame = seg.frame
+                t.zero_since = seg.time_ns
+        elif t.zero_frame != 0:
+            duration: i64 = seg.time_ns - t.zero_since
+            t.zero_time_total += duration
+            conn.note(ZERO_WINDOW, side, t.zero_frame, t.zero_since, seg.frame, duration, 0)
+            t.zero_frame = 0
+    if me.scale >= 0:
+        edge: i64 = (seg.ack + size) & 0xFFFFFFFF
+        p: Transfer | None = conn.client.transfer if side == SERVER else conn.server.transfer
+        if p is not None and p.exceeded_frame != 0:
+            # The receiver's edge never moves back, so what it says now bounds what it had ever said before.
+            over: i64 = diff(p.exceeded_end, edge)
+            if over > 0:
+                conn.note(WINDOW_EXCEEDED, 1 - side, p.exceeded_frame, p.exceeded_time, seg.frame, over, edge)
+            p.exceeded_frame = 0
+        if t.right_edge < 0 or diff(edge, t.right_edge) > 0:
+            t.right_edge = edge
