@@ -12,6 +12,8 @@ from mypy_extensions import i64
 
 from tcpscope.capture.frame import Frame
 
+ETHERNET: Final = 1
+
 MAX_RECORD: Final = 262144
 """Captured bytes that one packet may claim; libpcap and Wireshark draw the same line (MAXIMUM_SNAPLEN)."""
 
@@ -26,6 +28,7 @@ NS_PER_SECOND: Final = 1000000000
 
 class Interface:
     """One capture interface: ``link_type`` is a LINKTYPE_ number, ``snaplen`` 0 if unlimited, ``name`` "" if not told.
+    ``fcs_length`` octets at the end of each of its frames are a frame check sequence.
 
     ``ticks_per_second`` is the resolution of its time stamps and ``offset_ns`` what is added to each of them. The two
     ``dropped`` counts are packets that the capturing side says it lost, -1 if it does not say.
@@ -35,6 +38,7 @@ class Interface:
         self.link_type: i64 = link_type
         self.snaplen: i64 = snaplen
         self.name: str = ""
+        self.fcs_length: i64 = 0
         self.ticks_per_second: int = 1000000
         self.offset_ns: i64 = 0
         self.dropped_in_all: i64 = -1  # by statistics of the whole capture
@@ -89,7 +93,8 @@ class Interface:
         limit: i64 = MAX_TICKS_NS
         ns: i64 = 0
         if self.multiplier > 0:
-            ns = max(min(ticks, limit // self.multiplier), -limit // self.multiplier) * self.multiplier
+            most: i64 = limit // self.multiplier
+            ns = max(min(ticks, most), -most) * self.multiplier
         elif self.shift < 0:
             ns = ticks // self.divisor if self.divisor > 0 else 0
         else:
@@ -114,6 +119,15 @@ def binary_nanoseconds(ticks: i64, shift: i64) -> i64:
     return seconds * NS_PER_SECOND + ((fraction * NS_PER_SECOND) >> bits)
 
 
+def strip_fcs(frame: Frame, length: i64) -> None:
+    """Take a frame check sequence of ``length`` octets off an Ethernet frame, as far as it was captured."""
+    whole: i64 = frame.wire_length - length
+    if frame.link_type == ETHERNET and whole >= 14 and frame.end - frame.start <= frame.wire_length:
+        frame.wire_length = whole
+        if frame.end - frame.start > whole:
+            frame.end = frame.start + whole
+
+
 class Framing:
     """Base of the format readers: ``data[pos:limit]`` can be read at once, ``base`` is the offset of ``data[0]``."""
 
@@ -130,13 +144,18 @@ class Framing:
         self.damage: str = ""
         self.damage_offset: i64 = -1
         self.frames: i64 = 0
+        self.number_base: i64 = 0  # what is added to the numbers of frames
         self.untimed: i64 = 0
         self.truncated_frames: i64 = 0
         self.dropped: i64 = -1
+        self.comments: i64 = 0
+        self.secrets: list[bytes] = []
         self.interfaces: list[Interface] = []
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the input."""
+        """Take the next bytes of the input; they are dropped if the reading has ended."""
+        if self.ended:
+            return
         if self.pos >= self.limit and self.queue_size == 0:
             self.base += self.pos
             self.data = data
@@ -156,6 +175,7 @@ class Framing:
         self.queue_head = other.queue_head
         self.queue_size = other.queue_size
         self.finished = other.finished
+        self.number_base = other.number_base
 
     def advance(self, frame: Frame) -> bool:
         """Fill ``frame`` with the next packet. False: more input is needed, or ``ended`` is set."""
@@ -195,6 +215,12 @@ class Framing:
         self.pos = 0
         self.limit = left
         return True
+
+    def grow(self, step: i64) -> bool:
+        """Make up to ``step`` bytes more readable behind ``limit``; False if none are there (yet)."""
+        if self.queue_size == 0:
+            return False
+        return self.refill(self.limit - self.pos + min(step, self.queue_size))
 
     def drop(self, count: i64) -> i64:
         """Step over up to ``count`` bytes without keeping them; returns how many of them have not been fed yet."""

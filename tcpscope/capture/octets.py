@@ -23,3 +23,12 @@ def u32(data: bytes, offset: i64, big: bool) -> i64:
     if big:
         return b0 << 24 | b1 << 16 | b2 << 8 | b3
     return b3 << 24 | b2 << 16 | b1 << 8 | b0
+
+
+def four(value: i64, big: bool) -> bytes:
+    """The four octets of a number below 2**32."""
+    b0: i64 = value & 0xFF
+    b1: i64 = (value >> 8) & 0xFF
+    b2: i64 = (value >> 16) & 0xFF
+    b3: i64 = (value >> 24) & 0xFF
+    return bytes([b3, b2, b1, b0]) if big else bytes([b0, b1, b2, b3])

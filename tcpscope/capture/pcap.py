@@ -7,13 +7,18 @@ from typing import Final
 from mypy_extensions import i64
 
 from tcpscope.capture.frame import Frame
-from tcpscope.capture.framing import MAX_RECORD, Framing, Interface
-from tcpscope.capture.octets import u16, u32
+from tcpscope.capture.framing import MAX_RECORD, Interface, strip_fcs
+from tcpscope.capture.octets import four, u16, u32
+from tcpscope.capture.salvage import BARE, CHAIN, LOOSE, MAX_WIRE, MORE, STRICT, Salvage
 
 FILE_HEADER: Final = 24
 RECORD_HEADER: Final = 16
 PATCHED_RECORD_HEADER: Final = 24
 """Record header of Kuznetzov's patched tcpdump: interface index, protocol and packet type follow the usual fields."""
+
+SUSE_RECORD_HEADER: Final = 28
+NOKIA_RECORD_HEADER: Final = 20
+"""Of the tcpdump of SuSE 6.3, and of Nokia's firewalls; Red Hat 6.1 wrote the patched one under the usual magic number."""
 
 MAGIC_MICROSECONDS: Final = 0xA1B2C3D4
 MAGIC_NANOSECONDS: Final = 0xA1B23C4D
@@ -25,21 +30,25 @@ def is_pcap_magic(magic: i64) -> bool:
     return magic in (MAGIC_MICROSECONDS, MAGIC_NANOSECONDS, MAGIC_PATCHED)
 
 
-class PcapReader(Framing):
+class PcapReader(Salvage):
     """Reads the records of a classic pcap file whose magic number has been recognised."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, salvage: bool) -> None:
+        super().__init__(False)  # no record is worth looking for before the file header
+        self.wanted: bool = salvage
         self.started: bool = False
+        self.chosen: bool = False  # whether the length of the record header is known
+        self.plain: bool = False  # whether a record may be taken as it stands
         self.big: bool = False
         self.fraction: i64 = 1000  # nanoseconds in a unit of the second half of a time stamp
         self.header: i64 = RECORD_HEADER
         self.old: bool = False  # before version 2.4 the two lengths may stand in the other order
         self.link_type: i64 = 0
+        self.fcs_length: i64 = 0
 
     def advance(self, frame: Frame) -> bool:
         """Fill ``frame`` with the next packet. False: more input is needed, or ``ended`` is set."""
-        if (not self.started or self.pos + self.header > self.limit) and not self._ready():
+        if (not self.plain or self.pos + self.header > self.limit) and not self._ready():
             return False
         o: i64 = self.pos
         data: bytes = self.data
@@ -66,9 +75,45 @@ class PcapReader(Framing):
         frame.end = end
         frame.wire_length = wire
         frame.time_ns = seconds * 1000000000 + fraction * self.fraction
-        frame.number = self.frames
+        frame.number = self.number_base + self.frames
         frame.link_type = self.link_type
         frame.interface = 0
+        if self.fcs_length > 0:
+            strip_fcs(frame, self.fcs_length)
+        return True
+
+    def measure(self, o: i64, care: i64) -> i64:
+        """See :meth:`Salvage.measure`."""
+        if o + self.header > self.limit:
+            return MORE
+        data: bytes = self.data
+        seconds: i64 = u32(data, o, self.big)
+        fraction: i64 = u32(data, o + 4, self.big) * self.fraction
+        captured: i64 = u32(data, o + 8, self.big)
+        wire: i64 = u32(data, o + 12, self.big)
+        if captured > wire and self.old:
+            captured, wire = wire, captured
+        if captured > MAX_RECORD:
+            return 0
+        if care == BARE:
+            return self.header + captured
+        if wire > MAX_WIRE or not self.believable(seconds) or fraction >= 10000000000:
+            return 0
+        if seconds == 0 and captured == 0 and wire == 0:  # a hole filled with zeros
+            return 0
+        if care == STRICT and (captured == 0 or wire < captured or fraction >= 1000000000):
+            return 0
+        return self.header + captured
+
+    def clip(self, o: i64) -> bool:
+        """See :meth:`Salvage.clip`."""
+        captured: i64 = o - self.pos - self.header
+        if captured <= 0:
+            return False
+        at: i64 = self.pos + 8
+        if self.old and u32(self.data, at, self.big) > u32(self.data, at + 4, self.big):
+            at += 4
+        self.data = self.data[:at] + four(captured, self.big) + self.data[at + 4 :]
         return True
 
     def _ready(self) -> bool:
@@ -79,9 +124,38 @@ class PcapReader(Framing):
             if not self.refill(FILE_HEADER):
                 return self.starved("the file header", FILE_HEADER)
             self._start()
+        if not self.chosen and not self._choose():
+            return False
+        if self.salvage or self.searching:
+            if not self.settle():
+                return False
+            if self.first_seconds < 0 and self.salvage:
+                self.first_seconds = u32(self.data, self.pos, self.big)
+            self.plain = not self.salvage
         if not self.refill(self.header):
             return self.starved("a record header", self.header)
         return True
+
+    def _choose(self) -> bool:
+        """Find out how long the record headers are: some writers added fields without changing the magic number.
+
+        False: more input is needed to tell.
+        """
+        usual: i64 = self.header
+        found: i64 = self.follow(2, LOOSE)
+        if found == 0 and usual == PATCHED_RECORD_HEADER:
+            self.header = SUSE_RECORD_HEADER
+            found = self.follow(CHAIN, STRICT)
+        elif found == 0 and self.fraction == 1000:
+            self.header = PATCHED_RECORD_HEADER
+            found = self.follow(CHAIN, STRICT)
+            if found == 0:
+                self.header = NOKIA_RECORD_HEADER
+                found = self.follow(CHAIN, STRICT)
+        if found != 1:
+            self.header = usual
+        self.chosen = found != MORE
+        return self.chosen
 
     def _fetch(self, captured: i64) -> bool:
         """Make the whole record readable whose header says ``captured``."""
@@ -105,10 +179,16 @@ class PcapReader(Framing):
         elif magic == MAGIC_PATCHED:
             self.header = PATCHED_RECORD_HEADER
         self.old = u16(data, o + 4, self.big) == 2 and u16(data, o + 6, self.big) < 4
-        # The upper half holds the length of the frame check sequence and reserved bits.
-        self.link_type = u32(data, o + 20, self.big) & 0xFFFF
+        # The upper half tells how many 16-bit words of frame check sequence each frame ends with, if its bit 26 is set.
+        word: i64 = u32(data, o + 20, self.big)
+        self.link_type = word & 0xFFFF
+        if word & 0x04000000:
+            self.fcs_length = (word >> 28) * 2
         interface = Interface(self.link_type, u32(data, o + 16, self.big))
         interface.set_resolution(9 if self.fraction == 1 else 6)
+        interface.fcs_length = self.fcs_length
         self.interfaces.append(interface)
         self.pos += FILE_HEADER
         self.started = True
+        self.salvage = self.wanted
+        self.plain = not self.wanted

@@ -7,15 +7,18 @@ from typing import Final
 from mypy_extensions import i64
 
 from tcpscope.capture.frame import Frame
-from tcpscope.capture.framing import MAX_RECORD, NO_PACKET, Framing, Interface
+from tcpscope.capture.framing import MAX_RECORD, NO_PACKET, Interface, strip_fcs
 from tcpscope.capture.octets import u16, u32
+from tcpscope.capture.salvage import MORE, SEARCH, Salvage
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE_DESCRIPTION: Final = 1
 OLD_PACKET: Final = 2
 SIMPLE_PACKET: Final = 3
+NAME_RESOLUTION: Final = 4
 INTERFACE_STATISTICS: Final = 5
 ENHANCED_PACKET: Final = 6
+DECRYPTION_SECRETS: Final = 10
 
 # Blocks without a packet that Wireshark nevertheless numbers as frames: systemd journal entries and custom blocks.
 JOURNAL_ENTRY: Final = 9
@@ -29,26 +32,35 @@ MAX_BLOCK: Final = 16777216
 
 MAX_INTERFACES: Final = 65536
 
+MAX_SECRETS: Final = 1048576
+"""Bytes of TLS key logs that are kept of a file; a longer block is stepped over."""
+
+TLS_KEY_LOG: Final = 0x544C534B
+
 OPTION_END: Final = 0
+COMMENT: Final = 1
 IF_NAME: Final = 2
 IF_TSRESOL: Final = 9
+IF_FCSLEN: Final = 13
 IF_TSOFFSET: Final = 14
 ISB_IFDROP: Final = 5
 ISB_OSDROP: Final = 7
+EPB_FLAGS: Final = 2
 EPB_DROPCOUNT: Final = 4
 
 MAX_COUNT: Final = 0xFFFFFFFF
 """Where a hostile count of lost packets is clamped."""
 
 
-class PcapngReader(Framing):
+class PcapngReader(Salvage):
     """Reads the packet blocks of a pcapng file; interfaces are numbered over all sections."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, salvage: bool) -> None:
+        super().__init__(salvage)
         self.big: bool = False
         self.section: i64 = -1  # index of the first interface of this section; -1 before the first section
         self.time_ns: i64 = 0  # time of the latest packet that has one
+        self.secrets_size: i64 = 0
         self.skipping: i64 = 0  # length of the uninteresting block that is being stepped over
         self.skip_kind: i64 = 0
         self.skip_left: i64 = 0  # bytes of it before its closing length
@@ -57,27 +69,39 @@ class PcapngReader(Framing):
     def advance(self, frame: Frame) -> bool:
         """Fill ``frame`` with the next packet. False: more input is needed, or ``ended`` is set."""
         while True:
-            length: i64 = self._block()
+            length: i64 = 0 if self.searching else self._block()
             if length == 0:
-                return False
+                if not self.resume():
+                    return False
+                continue
             if length < 0:
                 self._fill(frame, 0, NO_PACKET, 0, 0)
                 return True
             kind: i64 = u32(self.data, self.pos, self.big)
             if kind in (ENHANCED_PACKET, OLD_PACKET):
-                return self._packet(frame, kind, length)
-            if kind == SIMPLE_PACKET:
-                return self._simple_packet(frame, length)
-            if kind == SECTION_HEADER:
-                self.section = len(self.interfaces)
-                if length < 28 or u16(self.data, self.pos + 12, self.big) != 1:
-                    return self._broken("is a section header of no known version")
-            elif kind == INTERFACE_DESCRIPTION:
-                if not self._interface(length):
-                    return False
-            elif not self._statistics(length):
+                if self._packet(frame, kind, length):
+                    return True
+            elif kind == SIMPLE_PACKET:
+                if self._simple_packet(frame, length):
+                    return True
+            elif self._information(kind, length):
+                self.pos += length
+            if self.ended:
                 return False
-            self.pos += length
+
+    def measure(self, o: i64, care: i64) -> i64:
+        """See :meth:`Salvage.measure`: a block that begins with a type and ends with its length."""
+        if o + 12 > self.limit:
+            return MORE
+        kind: i64 = u32(self.data, o, self.big)
+        if not is_of_interest(kind) and not is_known(kind):
+            return 0
+        length: i64 = u32(self.data, o + 4, self.big)
+        if length < 12 or length & 3 or length > SEARCH:
+            return 0
+        if o + length > self.limit:
+            return MORE if self.queue_size > 0 or not self.finished else length
+        return length if u32(self.data, o + length - 4, self.big) == length else 0
 
     def _block(self) -> i64:
         """Length of the next block of interest, which then lies whole at ``pos``; 0 if there is none (yet).
@@ -104,7 +128,8 @@ class PcapngReader(Framing):
             if length < 12 or length & 3:
                 self._broken(f"claims a length of {length}, which no block can have")
                 return 0
-            if is_of_interest(kind):
+            wanted: bool = is_of_interest(kind) and (kind != DECRYPTION_SECRETS or length <= MAX_SECRETS)
+            if wanted or self.salvage:
                 if length > MAX_BLOCK:
                     self._broken(f"claims {length} bytes")
                     return 0
@@ -114,7 +139,8 @@ class PcapngReader(Framing):
                 if u32(self.data, self.pos + length - 4, self.big) != length:
                     self._broken(f"does not end with its length of {length}")
                     return 0
-                return length
+                if wanted:
+                    return length
             self.skipping = length
             self.skip_kind = kind
             self.skip_left = length - 4
@@ -156,8 +182,11 @@ class PcapngReader(Framing):
         self._fill(frame, index, interface.link_type, captured, u32(data, o + 24, big))
         frame.start = o + 28
         frame.end = o + 28 + captured
+        fcs: i64 = interface.fcs_length
         if kind == OLD_PACKET or captured + 35 < length:
-            self._packet_drops(interface, kind, captured, length)
+            fcs = self._packet_options(interface, kind, o + 28 + ((captured + 3) & ~3), o + length - 4)
+        if fcs > 0:
+            strip_fcs(frame, fcs)
         self.pos = o + length
         return True
 
@@ -178,6 +207,8 @@ class PcapngReader(Framing):
         self._fill(frame, self.section, interface.link_type, captured, wire)
         frame.start = self.pos + 12
         frame.end = self.pos + 12 + captured
+        if interface.fcs_length > 0:
+            strip_fcs(frame, interface.fcs_length)
         self.pos += length
         return True
 
@@ -191,9 +222,40 @@ class PcapngReader(Framing):
         frame.end = 0
         frame.wire_length = wire
         frame.time_ns = self.time_ns
-        frame.number = self.frames
+        frame.number = self.number_base + self.frames
         frame.link_type = link_type
         frame.interface = interface
+
+    def _information(self, kind: i64, length: i64) -> bool:
+        """A block without a packet. False: it is damaged."""
+        if kind == INTERFACE_DESCRIPTION:
+            return self._interface(length)
+        if kind == INTERFACE_STATISTICS:
+            return self._statistics(length)
+        if kind == DECRYPTION_SECRETS:
+            self._secrets(length)
+            return True
+        self.section = len(self.interfaces)
+        if length < 28 or u16(self.data, self.pos + 12, self.big) != 1:
+            return self._broken("is a section header of no known version")
+        self._count_comments(self.pos + 24, self.pos + length - 4)
+        return True
+
+    def _secrets(self, length: i64) -> None:
+        """A Decryption Secrets Block: TLS key logs are kept, as long as they are not too many. No packet depends on it."""
+        if length < 20 or u32(self.data, self.pos + 8, self.big) != TLS_KEY_LOG:
+            return
+        size: i64 = u32(self.data, self.pos + 12, self.big)
+        if size <= length - 20 and self.secrets_size + size <= MAX_SECRETS:
+            self.secrets_size += size
+            self.secrets.append(self.data[self.pos + 16 : self.pos + 16 + size])
+
+    def _count_comments(self, start: i64, end: i64) -> None:
+        """Add the comments among the options in ``data[start:end]``."""
+        at: i64 = find_option(self.data, start, end, self.big, COMMENT)
+        while at > 0:
+            self.comments += 1
+            at = find_option(self.data, at + ((u16(self.data, at - 2, self.big) + 3) & ~3), end, self.big, COMMENT)
 
     def _interface(self, length: i64) -> bool:
         """An Interface Description Block."""
@@ -217,6 +279,11 @@ class PcapngReader(Framing):
         at = find_option(data, start, end, big, IF_TSOFFSET)
         if at > 0 and u16(data, at - 2, big) == 8:
             interface.set_offset(u32(data, at if big else at + 4, big), u32(data, at + 4 if big else at, big))
+        at = find_option(data, start, end, big, IF_FCSLEN)
+        if at > 0 and u16(data, at - 2, big) == 1:
+            bits: i64 = data[at]
+            interface.fcs_length = bits >> 3 if bits >= 8 else bits  # some writers take it for octets
+        self._count_comments(start, end)
         self.interfaces.append(interface)
         return True
 
@@ -231,32 +298,53 @@ class PcapngReader(Framing):
             return self._broken(f"names the interface {index - self.section}, which its section does not describe")
         start: i64 = self.pos + 20
         end: i64 = self.pos + length - 4
+        self._count_comments(start, end)
         by_interface: i64 = count_option(data, start, end, big, ISB_IFDROP)
         by_system: i64 = count_option(data, start, end, big, ISB_OSDROP)
         if by_interface >= 0 or by_system >= 0:
-            self.interfaces[index].dropped_in_all = max(by_interface, 0) + max(by_system, 0)
-            self._sum_dropped()
+            interface: Interface = self.interfaces[index]
+            self._count_dropped(interface, max(by_interface, 0) + max(by_system, 0), interface.dropped_before)
         return True
 
-    def _packet_drops(self, interface: Interface, kind: i64, captured: i64, length: i64) -> None:
-        """The packets that the capturing side lost right before this one, if the block says so."""
+    def _packet_options(self, interface: Interface, kind: i64, start: i64, end: i64) -> i64:
+        """What a packet block says besides its packet, with options in ``data[start:end]``: comments, and how many packets
+        the capturing side lost right before. Returns the octets of frame check sequence.
+        """
+        data: bytes = self.data
+        big: bool = self.big
+        fcs: i64 = interface.fcs_length
         drops: i64 = -1
-        start: i64 = self.pos + 28 + ((captured + 3) & ~3)
         if kind == OLD_PACKET:
-            drops = u16(self.data, self.pos + 10, self.big)
+            drops = u16(data, self.pos + 10, big)
             if drops == 0xFFFF:  # not known
                 drops = -1
-        elif start + 4 < self.pos + length:
-            drops = count_option(self.data, start, self.pos + length - 4, self.big, EPB_DROPCOUNT)
+        o: i64 = start
+        while o + 4 <= end:
+            code: i64 = u16(data, o, big)
+            size: i64 = u16(data, o + 2, big)
+            o += 4
+            if code == OPTION_END or o + size > end:
+                break
+            if code == COMMENT:
+                self.comments += 1
+            elif code == EPB_FLAGS and size == 4:
+                told: i64 = (u32(data, o, big) >> 5) & 15
+                if told > 0:
+                    fcs = told
+            elif code == EPB_DROPCOUNT and size == 8 and kind == ENHANCED_PACKET and drops < 0:
+                drops = count_at(data, o, big)
+            o += (size + 3) & ~3
         if drops >= 0:
-            interface.dropped_before = min(max(interface.dropped_before, 0) + drops, MAX_COUNT)
-            self._sum_dropped()
+            before: i64 = min(max(interface.dropped_before, 0) + drops, MAX_COUNT)
+            self._count_dropped(interface, interface.dropped_in_all, before)
+        return fcs
 
-    def _sum_dropped(self) -> None:
-        total: i64 = 0
-        for interface in self.interfaces:
-            total += max(interface.dropped_in_all, interface.dropped_before, 0)
-        self.dropped = min(total, MAX_COUNT)
+    def _count_dropped(self, interface: Interface, in_all: i64, before: i64) -> None:
+        """Take over new counts of an interface; where it has both, the larger one is what was lost."""
+        known: i64 = max(interface.dropped_in_all, interface.dropped_before, 0)
+        interface.dropped_in_all = in_all
+        interface.dropped_before = before
+        self.dropped = max(self.dropped, 0) + max(in_all, before, 0) - known
 
     def _broken(self, what: str) -> bool:
         """Note that the block at ``pos`` is damaged, and return False for ``advance``."""
@@ -267,8 +355,14 @@ class PcapngReader(Framing):
 def is_of_interest(kind: i64) -> bool:
     """Whether a block type is one that :class:`PcapngReader` reads."""
     return kind in (
-        ENHANCED_PACKET, SIMPLE_PACKET, OLD_PACKET, SECTION_HEADER, INTERFACE_DESCRIPTION, INTERFACE_STATISTICS
+        ENHANCED_PACKET, SIMPLE_PACKET, OLD_PACKET, SECTION_HEADER, INTERFACE_DESCRIPTION, INTERFACE_STATISTICS,
+        DECRYPTION_SECRETS,
     )  # fmt: skip
+
+
+def is_known(kind: i64) -> bool:
+    """Whether a block type is one that occurs, though :class:`PcapngReader` steps over it."""
+    return kind in (NAME_RESOLUTION, JOURNAL_ENTRY, CUSTOM, CUSTOM_NO_COPY)
 
 
 def find_option(data: bytes, start: i64, end: i64, big: bool, wanted: i64) -> i64:
@@ -289,8 +383,11 @@ def find_option(data: bytes, start: i64, end: i64, big: bool, wanted: i64) -> i6
 def count_option(data: bytes, start: i64, end: i64, big: bool, wanted: i64) -> i64:
     """Value of a 64-bit counter among the options, at most :data:`MAX_COUNT`; -1 if it is not there."""
     at: i64 = find_option(data, start, end, big, wanted)
-    if at < 0 or u16(data, at - 2, big) != 8:
-        return -1
+    return count_at(data, at, big) if at >= 0 and u16(data, at - 2, big) == 8 else -1
+
+
+def count_at(data: bytes, at: i64, big: bool) -> i64:
+    """A 64-bit counter, at most :data:`MAX_COUNT`."""
     if u32(data, at if big else at + 4, big) > 0:
         return MAX_COUNT
     return u32(data, at + 4 if big else at, big)

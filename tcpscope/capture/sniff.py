@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Final
 
 HEAD: Final = 512
@@ -15,7 +16,6 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"BZh", "bzip2-compressed data"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"PK\x03\x04", "a ZIP archive"),
-    (b"snoop\x00\x00\x00", "a snoop capture, which tcpscope does not read (editcap -F pcapng converts it)"),
     (b"GMBU", "a Network Monitor capture, which tcpscope does not read (editcap -F pcapng converts it)"),
     (b"RTSS", "a Network Monitor capture, which tcpscope does not read (editcap -F pcapng converts it)"),
     (b"TRSNIFF data", "a Sniffer capture, which tcpscope does not read (editcap -F pcapng converts it)"),
@@ -29,6 +29,8 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
 
 def describe(head: bytes) -> str:
     """One line without a file name on an input that begins with ``head`` and is neither pcap nor pcapng."""
+    if len(head) < 4:
+        return f"not a capture: only {len(head)} bytes"
     for signature, text in _SIGNATURES:
         if head.startswith(signature):
             return f"not a capture: {text}"
@@ -47,7 +49,7 @@ def looks_like_text(head: bytes) -> bool:
         if octet == 127 or (octet < 32 and octet not in (9, 10, 12, 13, 27)):
             return False
     try:
-        head[: max(len(head) - 3, 1)].decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.end >= len(head) - 3
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
     return True

@@ -16,6 +16,9 @@ CUT_TCP_HEADER: Final = 8
 BAD_TCP_HEADER: Final = 9
 TOO_DEEP: Final = 10
 NOT_A_PACKET: Final = 11
+CUT_TUNNEL_HEADER: Final = 12
+ENCRYPTED: Final = 13
+ICMP_ERROR: Final = 14
 
 SKIP_NAMES: Final[tuple[str, ...]] = (
     "decoded",
@@ -30,9 +33,14 @@ SKIP_NAMES: Final[tuple[str, ...]] = (
     "bad-tcp-header",
     "too-deep",
     "not-a-packet",
+    "cut-tunnel-header",
+    "encrypted",
+    "icmp-error",
 )
 """Name of each skip code, by its number.
 
-``too-deep``: more headers inside one another than any real packet has. ``not-a-packet``: a record of another kind, such
-as a journal entry in pcapng, that Wireshark numbers as a frame.
+``fragment``: one that completed no datagram; the frame that completes it counts as a segment. ``too-deep``: more
+headers inside one another than any real packet has. ``not-a-packet``: a record of another kind, such as a journal entry
+in pcapng, that Wireshark numbers as a frame. ``icmp-error``: an ICMP message about a TCP segment, told in
+:attr:`tcpscope.wire.decoder.Decoder.icmp`.
 """

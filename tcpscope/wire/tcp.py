@@ -149,8 +149,9 @@ def decode_option(segment: Segment, data: bytes, o: i64, kind: i64, size: i64) -
         if size < 3:
             return False
         subtype: i64 = data[o + 2]
-        one: i64 = 1
-        segment.mptcp |= one << (subtype >> 4)
+        bit: i64 = 1
+        bit <<= subtype >> 4
+        segment.mptcp |= bit
     elif kind == FAST_OPEN:
         return decode_fast_open(segment, size - 2)
     elif kind == EXPERIMENT and size >= 4 and u16(data, o + 2) == FAST_OPEN_EXPERIMENT:
