@@ -9,6 +9,7 @@ from typing import BinaryIO, TypeAlias
 from tcpscope.capture.source import open_source
 from tcpscope.errors import FormatError
 from tcpscope.options import Options
+from tcpscope.pipeline import CollectorPause
 from tcpscope.report.build import capture_report, connection_report
 from tcpscope.report.model import ConnectionReport, Report
 from tcpscope.report.session import Session
@@ -27,7 +28,7 @@ def analyze(source: Input, options: Options | None = None) -> Report:
         reports.append(connection_report(conn, findings, options.msl_ns))
 
     session = Session(options, keep)
-    with open_source(source) as opened:
+    with open_source(source) as opened, CollectorPause():
         while data := opened.read():
             session.feed(data)
         session.finish(opened.damage, opened.damage_offset)

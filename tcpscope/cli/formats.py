@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from tcpscope.cli.output import Output, Spool
 from tcpscope.report import json_report, text
 from tcpscope.report.build import capture_report, connection_report
-from tcpscope.report.model import ConnectionReport, Summary
+from tcpscope.report.model import SEVERITIES, ConnectionReport, Summary
 from tcpscope.report.text_connection import connection_text
 from tcpscope.report.text_findings import finding_text
 from tcpscope.version import __version__
@@ -77,7 +77,8 @@ class TableFormat:
 
     def connection(self, conn: Connection, findings: list[Finding]) -> None:
         """Keep it if it is among the worst."""
-        rank = (-text.worst_severity([f.severity for f in findings]), -conn.stream)
+        severity = text.worst_severity([f.severity for f in findings]) if findings else len(SEVERITIES)
+        rank = (-severity, -conn.stream)
         full = self._rows is not None and len(self._kept) >= self._rows
         if full and rank <= self._kept[0][0]:
             return

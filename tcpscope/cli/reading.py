@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tcpscope.cli.progress import Progress
 from tcpscope.errors import SourceError
+from tcpscope.pipeline import CollectorPause
 
 if TYPE_CHECKING:
     from tcpscope.capture.source import Source
@@ -49,7 +50,7 @@ class Interrupt:
 
 def read_into(source: Source, feed: Callable[[bytes], None], progress: Progress) -> tuple[str, int]:
     """Feed the whole input. Returns one line on what ended the reading early, and the byte of the input; "" and -1 if nothing."""
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, CollectorPause():
         while not interrupt.requested:
             try:
                 interrupt.waiting = True
