@@ -15,7 +15,7 @@ from tcpscope.state.listeners import Listener
 from tcpscope.state.zeek import ZeekRow, ZeekView, ZeekWhole
 from tcpscope.wire.decoder import Decoder
 from tcpscope.wire.segment import CHECKSUM_BAD, Segment
-from tcpscope.wire.skips import SKIP_NAMES
+from tcpscope.wire.skips import ICMP_ERROR, SKIP_NAMES
 
 
 class CaptureFacts:
@@ -117,23 +117,34 @@ class Pipeline:
             self.skips[code] += 1
             if self.zeek is not None:
                 self.zeek.tick(time)
+            if code == ICMP_ERROR:
+                self.flows.icmp(self.decoder.icmp)
             return False
+        counted: bool = self._apply()
+        while self.decoder.pending and self.decoder.more(frame, self.seg):
+            counted = self._apply()
+        return counted
+
+    def _apply(self) -> bool:
+        """Take in the current segment. True if it counts."""
+        facts: CaptureFacts = self.facts
+        seg: Segment = self.seg
         if self.zeek is not None:
-            self.zeek.feed(self.seg)
+            self.zeek.feed(seg)
         facts.segments += 1
-        if self.seg.checksum == CHECKSUM_BAD:
+        if seg.checksum == CHECKSUM_BAD:
             facts.bad_checksums += 1
             if facts.first_bad_checksum == 0:
-                facts.first_bad_checksum = frame.number
+                facts.first_bad_checksum = seg.frame
             return False
-        if self.seg.header_cut != 0:
+        if seg.header_cut != 0:
             facts.cut_headers += 1
-        self.flows.segment(self.seg)
+        self.flows.segment(seg)
         if self.zeek is not None and self.flows.current is not None:
             conn: Connection = self.flows.current
             if conn.zeek is None:
-                conn.zeek = ZeekWhole(self.seg)
-            conn.zeek.feed(self.seg)
+                conn.zeek = ZeekWhole(seg)
+            conn.zeek.feed(seg)
         return True
 
     def _over(self, conn: Connection) -> None:
@@ -141,6 +152,8 @@ class Pipeline:
         facts: CaptureFacts = self.facts
         facts.connections += 1
         facts.unseen_bytes += conn.client.opened().unseen_bytes + conn.server.opened().unseen_bytes
+        if conn.encapsulation != 0:
+            conn.encapsulation_name = self.decoder.encapsulation_name(conn.encapsulation)
         if conn.one_sided:
             facts.one_sided_connections += 1
         if self.zeek is not None:

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from tests.pcapwriter import Record, pcap
-from tests.test_capture_reader import Packet, read
+from tests.test_capture_reader import SECOND, Packet, read
 
 RECORD = Record(1_700_000_000_123_456_789, b"packet")
 
@@ -97,3 +97,29 @@ def test_frame_check_sequences_are_taken_off(
     packets, reader = read(header(link_type=link_type) + record * 2)
     assert [(p.data, p.wire_length) for p in packets] == [(ETHERNET_FRAME[:length], wire_length)] * 2
     assert reader.interfaces[0].fcs_length == {0x2: 4, 0x1: 2}.get(link_type >> 28, 0) * (link_type >> 26 & 1)
+
+
+# Writers that added fields to the record header without changing the magic number: Nokia, Red Hat 6.1 and SuSE 6.3.
+UNDECLARED = {"nokia": (0xA1B2C3D4, 4), "red hat": (0xA1B2C3D4, 8), "suse": (0xA1B2CD34, 12)}
+
+
+@pytest.mark.parametrize(("magic", "fields"), UNDECLARED.values(), ids=UNDECLARED)
+@pytest.mark.parametrize("size", [131072, 1, 50])
+@pytest.mark.parametrize("salvage", [False, True])
+def test_record_headers_with_undeclared_fields(magic: int, fields: int, size: int, salvage: bool) -> None:
+    contents = [bytes([n]) * (n + 30) for n in range(1, 6)]
+    records = [
+        struct.pack("<IIII", 1_000_000_000, 7, len(c), len(c)) + b"\0\7\0\0" * (fields // 4) + c for c in contents
+    ]
+    packets, reader = read(header(magic) + b"".join(records), (size,), salvage)
+    assert [packet.data for packet in packets] == contents
+    assert not reader.damage
+
+
+@pytest.mark.parametrize("size", [131072, 1, 50])
+def test_a_damaged_capture_is_not_taken_for_one_with_other_headers(size: int) -> None:
+    data = pcap([Record(1_000_000_000 * SECOND, bytes([n]) * 60) for n in range(5)])
+    data = data[: 24 + 76 + 5] + b"\xff" * 30 + data[24 + 76 + 35 :]
+    packets, reader = read(data, (size,))
+    assert [packet.data for packet in packets] == [b"\0" * 60]
+    assert reader.damage == "record at byte 100 claims 4294967295 bytes"

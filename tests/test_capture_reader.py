@@ -31,9 +31,9 @@ class Packet(NamedTuple):
     interface: int = 0
 
 
-def read(data: bytes, sizes: Sequence[int] = (131072,)) -> tuple[list[Packet], CaptureReader]:
+def read(data: bytes, sizes: Sequence[int] = (131072,), salvage: bool = False) -> tuple[list[Packet], CaptureReader]:
     """Everything in a capture that is fed in chunks of these sizes, over and over."""
-    reader, frame, packets, start = CaptureReader(), Frame(), [], 0
+    reader, frame, packets, start = CaptureReader(salvage), Frame(), [], 0
     for size in itertools.cycle(sizes):
         if start < len(data):
             reader.feed(data[start : start + size])

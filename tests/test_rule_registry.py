@@ -34,6 +34,9 @@ BANNED = ("avoid", "use", "do", "dont", "fix", "prefer", "check", "no", "should"
 # Sections of other RFCs that rules cite.
 OTHER_RFCS = {
     "791": {"3.1"},
+    "792": set[str](),
+    "1191": {"4"},
+    "4443": {"3.2", "3.3"},
     "1337": set[str](),
     "2018": {"3"},
     "2883": {"4"},

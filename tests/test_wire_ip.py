@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpscope.wire.address import endpoints
-from tcpscope.wire.segment import CHECKSUM_GOOD, CHECKSUM_UNKNOWN
+from tcpscope.wire.segment import CHECKSUM_GOOD, CHECKSUM_UNKNOWN, Segment
 from tests.pcapwriter import ETHERNET, Ip, Tcp, link, tcp
 from tests.test_wire_tcp import ADDRESSES, decode
 
@@ -54,6 +54,7 @@ DECODED = {
     "IPv6 in IPv4": wrapped(packet(6), 4),
     "IPv4 in IPv6": wrapped(packet(), 6),
     "IPv6 in IPv6 four times": wrapped(packet(6), 6, 4),
+    "IPv4 in IPv4 ten times": wrapped(packet(), 4, 10),
     "IPv6 in extended IPv6": Ip(*ADDRESSES[6], bytes([41]) + EMPTY + packet(6), protocol=60).pack(),
 }
 
@@ -81,10 +82,11 @@ SKIPPED = {
     "ICMP": (packet(protocol=1), "not-tcp"),
     "ICMPv6": (packet(6, protocol=58), "not-tcp"),
     "no next header": (extended((60, EMPTY), last=59), "not-tcp"),
-    "encrypted": (extended((0, EMPTY), last=50), "not-tcp"),
+    "encrypted": (extended((0, EMPTY), last=50), "encrypted"),
     "first fragment": (packet(more_fragments=True), "fragment"),
     "later fragment": (packet(fragment_offset=8), "fragment"),
-    "last fragment of the largest offset": (packet(fragment_offset=65528), "fragment"),
+    "last fragment of the largest datagram": (packet(fragment_offset=65504), "fragment"),
+    "fragment beyond the largest datagram": (packet(fragment_offset=65528), "bad-ip-header"),
     "first IPv6 fragment": (extended((44, b"\x00\x00\x01" + bytes(4))), "fragment"),
     "later IPv6 fragment": (extended((44, b"\x00\x01\x00" + bytes(4))), "fragment"),
     "fragment of a tunnel": (
@@ -101,7 +103,7 @@ SKIPPED = {
     "extension header behind the end": (extended((60, EMPTY), last=60)[:48], "cut-ip-header"),
     "payload of 4 octets with an extension header": (packet(6, protocol=60, total_length=4), "bad-ip-header"),
     "17 extension headers": (extended(*[(60, EMPTY)] * 17), "too-deep"),
-    "six IPv4 headers": (wrapped(packet(), 4, 5), "too-deep"),
+    "25 IPv4 headers": (wrapped(packet(), 4, 24), "too-deep"),
     "inner header cut": (wrapped(packet(), 4)[:30], "cut-ip-header"),
     "inner header of another version": (Ip(*ADDRESSES[4], packet(6), protocol=4).pack(), "bad-ip-header"),
 }
@@ -123,6 +125,28 @@ def test_length_0_means_offloading(version: int) -> None:
     code, segment = decode(data, wire_length=2**32 - 1)
     assert (code, segment.captured) == ("decoded", 7)
     assert segment.length < 2**20
+
+
+def jumbogram(option: bytes, payload: bytes, wire_length: int | None = None) -> tuple[str, Segment]:
+    chain = b"\x06\x00" + option + Tcp(*ADDRESSES[6], 1000, 2000, 3, payload=payload).pack()
+    data = Ip(*ADDRESSES[6], chain, protocol=0, total_length=0).pack()
+    return decode(data + b"\xee" * 8, wire_length=wire_length)
+
+
+def test_jumbograms() -> None:
+    payload = bytes(70_000)
+    code, segment = jumbogram(b"\xc2\x04" + struct.pack("!I", 70_028), payload)
+    assert (code, segment.length, segment.captured) == ("decoded", 70_000, 70_000)
+    code, segment = jumbogram(b"\xc2\x04" + struct.pack("!I", 90_028), payload, wire_length=90_068)
+    assert (code, segment.length, segment.captured) == ("decoded", 90_000, 70_008)
+    # A length that the frame contradicts
+    code, segment = jumbogram(b"\xc2\x04" + struct.pack("!I", 2**32 - 1), payload)
+    assert (code, segment.length) == ("decoded", 70_008)
+    # Without the option the frame tells the length.
+    code, segment = jumbogram(b"\x01\x04" + bytes(4), payload)
+    assert (code, segment.length) == ("decoded", 70_008)
+    code, segment = jumbogram(b"\xc2\x04" + struct.pack("!I", 8), payload)
+    assert code == "bad-tcp-header"
 
 
 def test_a_tunnel_bounds_what_is_in_it() -> None:

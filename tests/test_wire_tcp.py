@@ -26,14 +26,16 @@ def decode(
     wire_length: int | None = None,
     verify: bool = False,
     segment: Segment | None = None,
+    decoder: Decoder | None = None,
+    time_ns: int = 1234,
 ) -> tuple[str, Segment]:
     """The name of the skip code and the segment of one frame that lies in the middle of a chunk."""
     frame, segment = Frame(), segment or Segment()
     frame.data = PADDING + data + PADDING
     frame.start, frame.end = len(PADDING), len(PADDING) + len(data)
     frame.wire_length = len(data) if wire_length is None else wire_length
-    frame.number, frame.time_ns, frame.link_type = 17, 1234, link_type
-    return SKIP_NAMES[Decoder(verify).decode(frame, segment)], segment
+    frame.number, frame.time_ns, frame.link_type, frame.interface = 17, time_ns, link_type, 3
+    return SKIP_NAMES[(decoder or Decoder(verify)).decode(frame, segment)], segment
 
 
 def options_of(segment: Segment) -> dict[str, int]:
@@ -87,6 +89,7 @@ def test_fields_agree_with_dpkt(
     assert (segment.length, segment.captured) == (len(theirs.data), len(theirs.data))
     assert segment.data[segment.payload : segment.payload + segment.captured] == theirs.data
     assert (segment.frame, segment.time_ns, segment.header_cut) == (17, 1234, 0)
+    assert (segment.interface, segment.encapsulation, segment.tcp_checksum) == (3, 0, theirs.sum)
     assert endpoints(segment.key) == (source, sport, destination, dport)
     assert segment.checksum == CHECKSUM_GOOD
     if version == 4:

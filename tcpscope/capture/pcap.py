@@ -9,7 +9,7 @@ from mypy_extensions import i64
 from tcpscope.capture.frame import Frame
 from tcpscope.capture.framing import MAX_RECORD, Interface, strip_fcs
 from tcpscope.capture.octets import four, u16, u32
-from tcpscope.capture.salvage import BARE, CHAIN, LOOSE, MAX_WIRE, MORE, STRICT, Salvage
+from tcpscope.capture.salvage import BARE, CHAIN, LOOSE, MAX_WIRE, MORE, STEP, STRICT, Salvage
 
 FILE_HEADER: Final = 24
 RECORD_HEADER: Final = 16
@@ -142,7 +142,7 @@ class PcapReader(Salvage):
         False: more input is needed to tell.
         """
         usual: i64 = self.header
-        found: i64 = self.follow(2, LOOSE)
+        found: i64 = self._fits()
         if found == 0 and usual == PATCHED_RECORD_HEADER:
             self.header = SUSE_RECORD_HEADER
             found = self.follow(CHAIN, STRICT)
@@ -155,7 +155,20 @@ class PcapReader(Salvage):
         if found != 1:
             self.header = usual
         self.chosen = found != MORE
+        self.plain = self.chosen and not self.salvage
         return self.chosen
+
+    def _fits(self) -> i64:
+        """Whether the first two record headers are plausible as far as they are there: 1, 0, :data:`MORE`."""
+        while True:
+            size: i64 = self.measure(self.pos, LOOSE)
+            if size > 0:
+                size = self.measure(self.pos + size, LOOSE)
+            if size >= 0 or not self.grow(STEP):
+                break
+        if size == MORE and not self.finished:
+            return MORE
+        return 0 if size == 0 else 1
 
     def _fetch(self, captured: i64) -> bool:
         """Make the whole record readable whose header says ``captured``."""
@@ -191,4 +204,3 @@ class PcapReader(Salvage):
         self.pos += FILE_HEADER
         self.started = True
         self.salvage = self.wanted
-        self.plain = not self.wanted

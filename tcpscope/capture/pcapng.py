@@ -61,6 +61,7 @@ class PcapngReader(Salvage):
         self.section: i64 = -1  # index of the first interface of this section; -1 before the first section
         self.time_ns: i64 = 0  # time of the latest packet that has one
         self.secrets_size: i64 = 0
+        self.kind: i64 = 0  # of the block at ``pos``
         self.skipping: i64 = 0  # length of the uninteresting block that is being stepped over
         self.skip_kind: i64 = 0
         self.skip_left: i64 = 0  # bytes of it before its closing length
@@ -77,8 +78,8 @@ class PcapngReader(Salvage):
             if length < 0:
                 self._fill(frame, 0, NO_PACKET, 0, 0)
                 return True
-            kind: i64 = u32(self.data, self.pos, self.big)
-            if kind in (ENHANCED_PACKET, OLD_PACKET):
+            kind: i64 = self.kind
+            if kind == ENHANCED_PACKET or kind == OLD_PACKET:
                 if self._packet(frame, kind, length):
                     return True
             elif kind == SIMPLE_PACKET:
@@ -128,7 +129,9 @@ class PcapngReader(Salvage):
             if length < 12 or length & 3:
                 self._broken(f"claims a length of {length}, which no block can have")
                 return 0
-            wanted: bool = is_of_interest(kind) and (kind != DECRYPTION_SECRETS or length <= MAX_SECRETS)
+            wanted: bool = kind == ENHANCED_PACKET
+            if not wanted:
+                wanted = is_of_interest(kind) and (kind != DECRYPTION_SECRETS or length <= MAX_SECRETS)
             if wanted or self.salvage:
                 if length > MAX_BLOCK:
                     self._broken(f"claims {length} bytes")
@@ -140,6 +143,7 @@ class PcapngReader(Salvage):
                     self._broken(f"does not end with its length of {length}")
                     return 0
                 if wanted:
+                    self.kind = kind
                     return length
             self.skipping = length
             self.skip_kind = kind

@@ -45,6 +45,7 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
         client=client,
         server=server,
         roles=ROLE_NAMES[conn.roles],
+        encapsulation=conn.encapsulation_name or None,
         first_frame=conn.first_frame,
         last_frame=conn.last_frame,
         start_ns=conn.first_time,

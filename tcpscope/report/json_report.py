@@ -41,6 +41,7 @@ def connection_object(connection: model.ConnectionReport) -> Object:
         "client": _host_port(connection.client),
         "server": _host_port(connection.server),
         "roles": connection.roles,
+        "encapsulation": connection.encapsulation,
         "first_frame": connection.first_frame,
         "last_frame": connection.last_frame,
         "start": rfc3339(connection.start_ns),

@@ -159,6 +159,7 @@ class ConnectionReport:
     client: HostPort
     server: HostPort
     roles: str
+    encapsulation: str | None  # outermost layer first, such as "vlan/gre/ipv4"
     first_frame: int
     last_frame: int
     start_ns: int

@@ -93,6 +93,8 @@ def _head(style: Style, connection: ConnectionReport) -> str:
         f"  {frames}, {day_and_time(connection.start_ns)}, {words.span(connection.duration_ns)}",
         style.wrap(ROLES[connection.roles], "  "),
     ]
+    if connection.encapsulation:
+        lines.append(f"  inside {connection.encapsulation}")
     if connection.one_sided:
         lines.append(style.paint("  only one direction was captured: much cannot be told", "warning"))
     elif connection.lossy:

@@ -16,6 +16,7 @@ from tcpscope.rules import (
     capture_quality,
     closing,
     connecting,
+    icmp,
     judge,
     opening,
     queues,
@@ -87,6 +88,9 @@ RULES: Final[tuple[Rule, ...]] = (
     acknowledgement.SackForUnsentData(),
     retransmission.RetransmissionUnexplained(),
     retransmission.DuplicateDataReported(),
+    icmp.PathMtuExceeded(),
+    icmp.DestinationUnreachable(),
+    icmp.TimeExceeded(),
     # Window
     window.ZeroWindow(),
     window.WindowFull(),

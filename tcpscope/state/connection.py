@@ -58,6 +58,8 @@ class Connection:
         self.zeek_rows: list[ZeekRow] | None = None  # as Zeek's timers cut the connection
         self.listener: Listener | None = None
         self.previous: Connection | None = None  # the live connection whose ports this one's SYN took
+        self.encapsulation: i64 = 0  # of the first segment, as the decoder numbers it
+        self.encapsulation_name: str = ""  # outermost layer first; "" for none
         self.completeness: i64 = 0
         self.ack_frame: i64 = 0  # third segment of the handshake
         self.ack_time: i64 = 0

@@ -133,6 +133,9 @@ class Transfer:
         self.position: i64 = 0  # stream position of nxt, in 64 bits: bytes since base
         self.ts_val: i64 = -1  # latest timestamp sent
         self.holes: list[Hole] | None = None
+        self.too_big_until: i64 = (
+            -1
+        )  # an ICMP error told a smaller MTU: what lies below this number is sent again, smaller
         self.unseen_bytes: i64 = 0  # acknowledged by the peer, never captured
         self.hole_bytes_lost: i64 = 0  # bytes of holes that were forgotten because there were too many
         # Not yet acknowledged, oldest first

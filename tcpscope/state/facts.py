@@ -94,7 +94,12 @@ SACK_OF_UNSENT: Final = 39  # side: sender of the SACK; frame; a: right edge, b:
 # Repeated data: one kind a cause, RETRANSMISSION + CAUSE_ code, so that many of one cause hide none of another.
 RETRANSMISSION: Final = 40  # frame, other: earlier sending (0: not seen); a: CAUSE_ code, b: time since that sending
 
-KIND_COUNT: Final = 52
+
+# An ICMP error about this connection (RFC 9293 section 3.9.2.2); side: sender of the segment that could not be delivered; frame: the
+# error, other: latest segment of that side before; a: IP version * 65536 + type * 256 + code, b: MTU of the next hop (-1: not told)
+ICMP_REPORTED: Final = 53
+
+KIND_COUNT: Final = 54
 
 # A table, because mypyc shifts a literal 1 as a 32-bit number in C.
 KIND_BITS: Final[tuple[int, ...]] = tuple([1 << kind for kind in range(KIND_COUNT)])
@@ -120,6 +125,7 @@ CAUSE_KEEP_ALIVE: Final = 8
 CAUSE_ZERO_WINDOW_PROBE: Final = 9
 CAUSE_SYN: Final = 10
 CAUSE_FIN: Final = 11
+CAUSE_PATH_MTU: Final = 12
 CAUSE_NAMES: Final = (
     "unknown",
     "timeout",
@@ -133,6 +139,7 @@ CAUSE_NAMES: Final = (
     "zero-window-probe",
     "syn-retransmit",
     "fin-retransmit",
+    "path-mtu",
 )
 
 

@@ -29,6 +29,7 @@ from tcpscope.state.endpoint import Endpoint
 from tcpscope.state.facts import (
     CHALLENGE_ACK,
     CLIENT,
+    ICMP_REPORTED,
     NOBODY,
     PORTS_REUSED,
     SERVER,
@@ -37,6 +38,7 @@ from tcpscope.state.facts import (
 from tcpscope.state.listeners import Listeners
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import ESTABLISHED, REOPEN, SYN_SENT, TIME_WAIT
+from tcpscope.wire.icmp import IcmpError
 from tcpscope.wire.segment import ACK, FIN, RST, SYN, Segment
 
 SWEEP_INTERVAL_NS: Final = 10_000_000_000
@@ -134,6 +136,20 @@ class FlowTable:
         self.current_side = side
         machine.segment(conn, side, seg)
 
+    def icmp(self, error: IcmpError) -> None:
+        """Note an ICMP error on the connection whose segment it quotes, if that is known."""
+        conn: Connection | None = self.table.get(error.key)
+        if conn is None:
+            conn = self.table.get(reverse_key(error.key))
+        if conn is None:
+            return
+        side: i64 = CLIENT if error.key == conn.key else SERVER
+        endpoint: Endpoint = conn.side(side)
+        what: i64 = error.ip_version * 65536 + error.type * 256 + error.code
+        conn.note(ICMP_REPORTED, side, error.frame, error.time_ns, conn.last_frame, what, error.mtu)
+        if error.mtu > 0 and endpoint.nxt >= 0:
+            endpoint.opened().too_big_until = endpoint.nxt
+
     def finish(self) -> None:
         """The capture is over: judge every connection that is left, in order of their numbers."""
         left: list[Connection] = []
@@ -198,6 +214,7 @@ class FlowTable:
             self.streams += 1
         conn: Connection = Connection(number, own, roles, seg.frame, seg.time_ns)
         conn.continued = continued
+        conn.encapsulation = seg.encapsulation
         self.table[key] = conn
         self.live += 1
         if roles == ROLES_SYN:

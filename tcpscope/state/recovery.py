@@ -14,6 +14,7 @@ from tcpscope.state.endpoint import Endpoint, Hole, Sent, Transfer
 from tcpscope.state.facts import (
     CAUSE_FAST,
     CAUSE_NETWORK_DUPLICATE,
+    CAUSE_PATH_MTU,
     CAUSE_SACK,
     CAUSE_SPURIOUS,
     CAUSE_TAIL_LOSS_PROBE,
@@ -91,6 +92,8 @@ def cause_of(sender: Endpoint, transfer: Transfer, receiver: Transfer, seg: Segm
         return CAUSE_NETWORK_DUPLICATE
     if sender.una >= 0 and diff(end, sender.una) <= 0:
         return CAUSE_SPURIOUS
+    if transfer.too_big_until >= 0 and diff(end, transfer.too_big_until) <= 0:
+        return CAUSE_PATH_MTU  # RFC 1191 section 6.4: the packets in flight are known to be lost
     first: bool = sent is None or sent.sendings == 1
     if receiver.duplicate_run >= DUPLICATES_FOR_FAST and sender.una == seg.seq and first:
         return CAUSE_FAST

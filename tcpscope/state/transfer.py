@@ -330,6 +330,8 @@ def acknowledge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: 
                 return
             _unseen(conn, side, t, peer, p, seg, beyond)
         peer.una = ack
+        if p.too_big_until >= 0 and diff(ack, p.too_big_until) >= 0:
+            p.too_big_until = -1
         if p.oldest is not None:
             _retire(p, ack, seg.time_ns)
         if p.holes is not None:

@@ -139,11 +139,13 @@ class Cursor:
         self.version: i64 = 0  # and its version
         self.extensions: i64 = 0  # IPv6 extension headers behind it
         self.sized: bool = False  # its length field is not 0
-        self.time_ns: i64 = 0
+        self.time_ns: i64 = 0  # of the frame
+        self.number: i64 = 0  # of the frame
         # An A-MSDU (IEEE 802.11 section 9.3.2.2): what is needed to go on with its next subframe, 0 if there is none.
         self.subframe: i64 = 0
         self.subframe_end: i64 = 0
         self.subframe_stop: i64 = 0
+        self.subframe_limit: i64 = 0
         self.subframe_path: i64 = 0
         self.subframe_layers: i64 = 0
         self.subframe_data: bytes = b""
@@ -165,6 +167,11 @@ class Cursor:
         self.kind = kind
         self.o = o
         return NEXT
+
+    def to_ethernet(self, encapsulation: i64, header: i64) -> i64:
+        """Go on with an Ethernet header that ``encapsulation`` carries, ``header`` octets further on."""
+        self.enter(encapsulation)
+        return self.to(ETHER, 0, self.o + header)
 
     def end_at(self, stop: i64) -> None:
         """Narrow the bounds to ``stop``, a length that a header told."""

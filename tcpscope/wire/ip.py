@@ -1,4 +1,4 @@
-"""IPv4 (RFC 791) and IPv6 (RFC 8200), also inside one another (RFC 2003, RFC 4213, RFC 2473), down to the TCP header.
+"""IPv4 (RFC 791) and IPv6 (RFC 8200), down to the TCP header.
 
 ``stop`` is where a packet ends by the lengths of the layers outside. Its own length counts before that of the frame:
 padding of the link layer is left out, and a packet cut by a snap length, even one that the file does not tell of (some
@@ -11,81 +11,88 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.capture.frame import Frame
+from tcpscope.wire.cursor import IP, IPV4_IN, IPV6_IN, NEXT, UNBOUNDED, UPPER, Cursor
+from tcpscope.wire.fragments import Reassembler
+from tcpscope.wire.protocols import (
+    AUTHENTICATION,
+    ENCRYPTION,
+    FRAGMENT_HEADER,
+    HOP_BY_HOP,
+    IPV4,
+    IPV6,
+    ROUTING,
+    TCP,
+    UDP,
+    is_extension,
+)
 from tcpscope.wire.segment import ABSENT, Segment
-from tcpscope.wire.skips import BAD_IP_HEADER, CUT_IP_HEADER, DECODED, FRAGMENT, NOT_TCP, TOO_DEEP
-from tcpscope.wire.tcp import TCP, decode_tcp, verify_checksum
+from tcpscope.wire.skips import (
+    BAD_IP_HEADER,
+    CUT_IP_HEADER,
+    DECODED,
+    ENCRYPTED,
+    NOT_TCP,
+    TOO_DEEP,
+)
+from tcpscope.wire.tcp import decode_tcp, u16, u32, verify_checksum
+from tcpscope.wire.tunnel_udp import is_tunnel_datagram
 
-IPV4: Final = 4  # protocol numbers of IP inside IP
-IPV6: Final = 41
-
-HOP_BY_HOP: Final = 0
-ROUTING: Final = 43
-FRAGMENT_HEADER: Final = 44
-AUTHENTICATION: Final = 51
-DESTINATION: Final = 60
-MOBILITY: Final = 135
-HIP: Final = 139
-SHIM6: Final = 140
-
-MAX_DEPTH: Final = 4
-"""IP headers that may lie inside one another, beside the outermost."""
+JUMBO_PAYLOAD: Final = 0xC2  # RFC 2675
 
 MAX_OFFLOAD: Final = 1 << 20
-"""Bytes that a packet without a length of its own may claim by the length of its frame; Linux stops at half of it."""
+"""Bytes that a packet may claim whose length field is 0; Linux stops at half of it."""
+
+MAX_PADDING: Final = 26 + 4  # an Ethernet frame of the least size has no more, with its check sequence
 
 MAX_EXTENSIONS: Final = 16
 """IPv6 extension headers that one packet may carry."""
 
 
-def decode_ip(segment: Segment, frame: Frame, o: i64, stop: i64, verify: bool, depth: i64) -> i64:
-    """Fill ``segment`` from the IP packet at ``o``; returns 0 or a skip code."""
-    if o >= frame.end:
-        return CUT_IP_HEADER
-    version: i64 = frame.data[o]
-    version >>= 4
-    if version == 4:
-        return decode_ipv4(segment, frame, o, stop, verify, depth)
-    if version == 6:
-        return decode_ipv6(segment, frame, o, stop, verify, depth)
-    return BAD_IP_HEADER
+def direct_tcp(segment: Segment, data: bytes, o: i64, end: i64, stop: i64, verify: bool) -> i64:
+    """Fill ``segment`` if TCP follows an ordinary IP header at ``o`` directly; returns 0, a skip code, or NEXT if not so.
 
-
-def decode_ipv4(segment: Segment, frame: Frame, o: i64, stop: i64, verify: bool, depth: i64) -> i64:
-    """Fill ``segment`` from the IPv4 packet at ``o``; returns 0 or a skip code."""
-    data: bytes = frame.data
-    end: i64 = min(frame.end, stop)
-    if o + 20 > end:
-        return CUT_IP_HEADER
+    This is what nearly every frame has. Everything else about IP is left to :func:`decode_ip`.
+    """
+    if o + 40 > end:
+        return NEXT
     first: i64 = data[o]
-    t0: i64 = data[o + 2]
-    t1: i64 = data[o + 3]
-    f0: i64 = data[o + 6]
-    f1: i64 = data[o + 7]
-    protocol: i64 = data[o + 9]
-    header: i64 = (first & 15) << 2
-    total: i64 = t0 << 8 | t1
-    if total == 0:  # left to the network card, which cuts the packet into smaller ones (segmentation offload)
-        verify = False
-        total = max(frame.end, frame.start + min(frame.wire_length, MAX_OFFLOAD)) - o
-    stop = min(stop, o + total)
-    end = min(end, stop)
-    tcp: i64 = o + header
-    if header < 20 or tcp > stop:
-        return BAD_IP_HEADER
-    if f0 & 0x3F or f1:  # more fragments follow, or this one is not the first
-        return FRAGMENT
-    if protocol != TCP:
-        if protocol in (IPV4, IPV6):
-            return decode_inner(segment, frame, tcp, stop, verify, depth, protocol)
-        return NOT_TCP
+    version: i64 = first >> 4
+    if version == 4:
+        protocol: i64 = data[o + 9]
+        f0: i64 = data[o + 6]
+        f1: i64 = data[o + 7]
+        if protocol != TCP or f0 & 0x3F or f1:
+            if protocol == UDP and first == 0x45 and not is_tunnel_datagram(data, o + 20):
+                return NEXT if f0 & 0x3F or f1 else NOT_TCP
+            return NEXT
+        t0: i64 = data[o + 2]
+        t1: i64 = data[o + 3]
+        tcp: i64 = o + ((first & 15) << 2)
+        stop = min(stop, o + (t0 << 8 | t1))
+        if tcp < o + 20 or tcp > stop:
+            return NEXT
+        return finish_ipv4(segment, data, o, tcp, min(end, stop), stop, verify)
+    next_header: i64 = data[o + 6]
+    p0: i64 = data[o + 4]
+    p1: i64 = data[o + 5]
+    payload: i64 = p0 << 8 | p1
+    if version != 6 or next_header != TCP or payload == 0:
+        if version == 6 and next_header == UDP and o + 44 <= end and not is_tunnel_datagram(data, o + 40):
+            return NOT_TCP
+        return NEXT
+    stop = min(stop, o + 40 + payload)
+    return finish_ipv6(segment, data, o, o + 40, min(end, stop), stop, verify)
+
+
+def finish_ipv4(segment: Segment, data: bytes, o: i64, tcp: i64, end: i64, stop: i64, verify: bool) -> i64:
+    """Fill ``segment`` from the IPv4 header at ``o`` and the TCP header at ``tcp``; returns 0 or a skip code."""
     code: i64 = decode_tcp(segment, data, tcp, end, stop)
     if code != DECODED:
         return code
     i0: i64 = data[o + 4]
     i1: i64 = data[o + 5]
     service: i64 = data[o + 1]
-    segment.key = data[o + 12 : o + 24] if header == 20 else data[o + 12 : o + 20] + data[tcp : tcp + 4]
+    segment.key = data[o + 12 : o + 24] if tcp == o + 20 else data[o + 12 : o + 20] + data[tcp : tcp + 4]
     segment.ip_version = 4
     segment.ip_id = i0 << 8 | i1
     segment.ttl = data[o + 8]
@@ -95,36 +102,13 @@ def decode_ipv4(segment: Segment, frame: Frame, o: i64, stop: i64, verify: bool,
     return DECODED
 
 
-def decode_ipv6(segment: Segment, frame: Frame, o: i64, stop: i64, verify: bool, depth: i64) -> i64:
-    """Fill ``segment`` from the IPv6 packet at ``o``; returns 0 or a skip code."""
-    data: bytes = frame.data
-    end: i64 = min(frame.end, stop)
-    if o + 40 > end:
-        return CUT_IP_HEADER
-    p0: i64 = data[o + 4]
-    p1: i64 = data[o + 5]
-    protocol: i64 = data[o + 6]
-    total: i64 = 40 + (p0 << 8 | p1)
-    if total == 40:  # a jumbogram (RFC 2675), or left to the network card (segmentation offload)
-        verify = False
-        total = max(frame.end, frame.start + min(frame.wire_length, MAX_OFFLOAD)) - o
-    stop = min(stop, o + total)
-    end = min(end, stop)
-    tcp: i64 = o + 40
-    direct: bool = protocol == TCP
-    if not direct:
-        tcp, protocol, verify = skip_extensions(data, tcp, end, stop, protocol, verify)
-        if protocol < 0:
-            return -protocol
-        if protocol in (IPV4, IPV6):
-            return decode_inner(segment, frame, tcp, stop, verify, depth, protocol)
-        if protocol != TCP:
-            return NOT_TCP
+def finish_ipv6(segment: Segment, data: bytes, o: i64, tcp: i64, end: i64, stop: i64, verify: bool) -> i64:
+    """Fill ``segment`` from the IPv6 header at ``o`` and the TCP header at ``tcp``; returns 0 or a skip code."""
     code: i64 = decode_tcp(segment, data, tcp, end, stop)
     if code != DECODED:
         return code
     c1: i64 = data[o + 1]
-    segment.key = data[o + 8 : o + 44] if direct else data[o + 8 : o + 40] + data[tcp : tcp + 4]
+    segment.key = data[o + 8 : o + 44] if tcp == o + 40 else data[o + 8 : o + 40] + data[tcp : tcp + 4]
     segment.ip_version = 6
     segment.ip_id = ABSENT
     segment.ttl = data[o + 7]
@@ -134,43 +118,156 @@ def decode_ipv6(segment: Segment, frame: Frame, o: i64, stop: i64, verify: bool,
     return DECODED
 
 
-def skip_extensions(data: bytes, o: i64, end: i64, stop: i64, protocol: i64, verify: bool) -> tuple[i64, i64, bool]:
-    """Step over IPv6 extension headers from ``o`` on, the first of them being ``protocol`` (RFC 8200 section 4).
-
-    Returns where the upper layer begins, its protocol or the negative of a skip code, and ``verify``, cleared by a
-    routing header under way: the checksum then counts an address that is not in the IP header (section 8.1).
-    """
-    count: i64 = 0
-    while count <= MAX_EXTENSIONS:
-        if protocol not in (HOP_BY_HOP, ROUTING, DESTINATION, FRAGMENT_HEADER, AUTHENTICATION, MOBILITY, HIP, SHIM6):
-            return o, protocol, verify
-        if o + 8 > end:
-            return o, -CUT_IP_HEADER if o + 8 <= stop else -BAD_IP_HEADER, False
-        words: i64 = data[o + 1]
-        third: i64 = data[o + 3]
-        size: i64 = (words + 1) << 3
-        if protocol == FRAGMENT_HEADER:
-            size = 8
-            offset: i64 = data[o + 2]
-            # Offset 0 and no more fragments: a whole packet with a header that says nothing (RFC 6946).
-            if offset or third & 0xF9:
-                return o, -FRAGMENT, False
-        elif protocol == AUTHENTICATION:
-            size = (words + 2) << 2
-        elif protocol == ROUTING and third > 0:  # segments left
-            verify = False
-        protocol = data[o]
-        o += size
-        count += 1
-        if o > stop:
-            return o, -BAD_IP_HEADER, False
-    return o, -TOO_DEEP, False
+def decode_ip(c: Cursor, segment: Segment, reassembler: Reassembler) -> i64:
+    """An IP header of the version that ``c.kind`` asks for, or of any if that is 0."""
+    if c.o >= c.end:
+        return CUT_IP_HEADER if c.o < c.stop else BAD_IP_HEADER
+    version: i64 = c.data[c.o]
+    version >>= 4
+    if (version != 4 and version != 6) or (c.kind != 0 and c.kind != version):
+        return BAD_IP_HEADER
+    c.tunnel = True
+    c.version = version
+    c.ip = c.o
+    if version == 6:
+        return decode_ipv6(c, segment)
+    return decode_ipv4(c, segment, reassembler)
 
 
-def decode_inner(segment: Segment, frame: Frame, o: i64, stop: i64, verify: bool, depth: i64, protocol: i64) -> i64:
-    """Fill ``segment`` from an IP packet that is the payload of another one."""
-    if depth >= MAX_DEPTH:
+def decode_ipv4(c: Cursor, segment: Segment, reassembler: Reassembler) -> i64:
+    """The IPv4 header at ``c.o``."""
+    data: bytes = c.data
+    o: i64 = c.o
+    if o + 20 > c.end:
+        return CUT_IP_HEADER
+    first: i64 = data[o]
+    protocol: i64 = data[o + 9]
+    fragment: i64 = u16(data, o + 6)
+    header: i64 = (first & 15) << 2
+    total: i64 = u16(data, o + 2)
+    if c.guessed and not plausible_ipv4(c, header, total):
+        return NOT_TCP
+    c.extensions = 0
+    if total == 0:  # left to the network card, which cuts the packet into smaller ones (segmentation offload)
+        c.verify = False
+        total = c.limit - o
+    c.end_at(o + total)
+    upper: i64 = o + header
+    if header < 20 or upper > c.stop:
+        return BAD_IP_HEADER
+    if fragment & 0x3FFF:  # more fragments follow, or this one is not the first
+        return reassembler.add_ipv4(c, upper, fragment)
+    if protocol == TCP:
+        return finish_ipv4(segment, data, o, upper, c.end, c.stop, c.verify)
+    return c.to(UPPER, protocol, upper)
+
+
+def decode_ipv6(c: Cursor, segment: Segment) -> i64:
+    """The IPv6 header at ``c.o``."""
+    data: bytes = c.data
+    o: i64 = c.o
+    if o + 40 > c.end:
+        return CUT_IP_HEADER
+    protocol: i64 = data[o + 6]
+    payload: i64 = u16(data, o + 4)
+    if c.guessed and not fits_tightly(c, 40 + payload if payload > 0 else 0):
+        return NOT_TCP
+    c.sized = payload > 0
+    if payload == 0:  # a jumbogram (RFC 2675), or left to the network card (segmentation offload)
+        c.verify = False
+        c.end_at(max(c.limit, o + 40))
+    else:
+        c.end_at(o + 40 + payload)
+    c.extensions = 0
+    if protocol == TCP:
+        return finish_ipv6(segment, data, o, o + 40, c.end, c.stop, c.verify)
+    return c.to(UPPER, protocol, o + 40)
+
+
+def plausible_ipv4(c: Cursor, header: i64, total: i64) -> bool:
+    """Whether the IPv4 header at ``c.o`` is one, and not what merely looks so: by its checksum or, without, its lengths."""
+    if header < 20 or (total != 0 and total < header):
+        return False
+    if c.o + header > c.end or u16(c.data, c.o + 10) == 0:  # cut, or left to the network card
+        return fits_tightly(c, total)
+    total = 0
+    at: i64 = c.o
+    while at < c.o + header:  # their one's complement sum is all ones (RFC 1071)
+        total += u16(c.data, at)
+        at += 2
+    return total % 0xFFFF == 0
+
+
+def fits_tightly(c: Cursor, size: i64) -> bool:
+    """Whether a packet of ``size`` octets at ``c.o`` leaves no more room in what is around it than Ethernet pads."""
+    left: i64 = c.stop - c.o - size
+    return size == 0 or c.stop >= UNBOUNDED or 0 <= left <= MAX_PADDING
+
+
+def extension_size(data: bytes, o: i64, protocol: i64) -> i64:
+    """Octets of the extension header at ``o``, of which the first two must be there."""
+    words: i64 = data[o + 1]
+    if protocol == FRAGMENT_HEADER:
+        return 8
+    if protocol == AUTHENTICATION:
+        return (words + 2) << 2  # RFC 4302 section 2.2
+    return (words + 1) << 3
+
+
+def decode_extension(c: Cursor, reassembler: Reassembler) -> i64:
+    """One extension header of IPv6, or an authentication header (RFC 4302) behind IPv4."""
+    protocol: i64 = c.kind
+    data: bytes = c.data
+    o: i64 = c.o
+    if c.extensions >= MAX_EXTENSIONS:
         return TOO_DEEP
-    if protocol == IPV4:
-        return decode_ipv4(segment, frame, o, stop, verify, depth + 1)
-    return decode_ipv6(segment, frame, o, stop, verify, depth + 1)
+    c.extensions += 1
+    if o + 8 > c.end:
+        return CUT_IP_HEADER if o + 8 <= c.stop else BAD_IP_HEADER
+    third: i64 = data[o + 3]
+    if protocol == FRAGMENT_HEADER:
+        # Offset 0 and no more fragments: a whole packet with a header that says nothing (RFC 6946).
+        if u16(data, o + 2) & 0xFFF9:
+            return reassembler.add_ipv6(c)
+    elif (
+        protocol == ROUTING and third > 0
+    ):  # segments left: the checksum counts an address that is not in the IP header
+        c.verify = False
+    elif protocol == HOP_BY_HOP and not c.sized:
+        jumbo: i64 = jumbo_length(data, o, min(c.end, o + extension_size(data, o, protocol)))
+        if jumbo > 0:
+            c.end_at(c.ip + 40 + jumbo)
+    o += extension_size(data, o, protocol)
+    if o > c.stop:
+        return BAD_IP_HEADER
+    return c.to(UPPER, data[c.o], o)
+
+
+def jumbo_length(data: bytes, o: i64, end: i64) -> i64:
+    """The length in a hop-by-hop header's jumbo payload option (RFC 2675 section 2), 0 if it has none."""
+    o += 2
+    while o + 2 <= end:
+        kind: i64 = data[o]
+        size: i64 = data[o + 1]
+        if kind == 0:  # a single octet of padding
+            o += 1
+            continue
+        if kind == JUMBO_PAYLOAD and size == 4 and o + 6 <= end:
+            return u32(data, o + 2)
+        o += 2 + size
+    return 0
+
+
+def decode_upper(c: Cursor, segment: Segment, reassembler: Reassembler) -> i64:
+    """What the protocol number of an IP header announces, apart from tunnels and ICMP: then NOT_TCP."""
+    protocol: i64 = c.kind
+    if protocol == TCP:
+        if c.version == 4:
+            return finish_ipv4(segment, c.data, c.ip, c.o, c.end, c.stop, c.verify)
+        return finish_ipv6(segment, c.data, c.ip, c.o, c.end, c.stop, c.verify)
+    if protocol == IPV4 or protocol == IPV6:
+        c.enter(IPV4_IN if c.version == 4 else IPV6_IN)
+        return c.to(IP, 4 if protocol == IPV4 else 6, c.o)
+    if protocol == AUTHENTICATION or (c.version == 6 and is_extension(protocol)):
+        return decode_extension(c, reassembler)
+    return ENCRYPTED if protocol == ENCRYPTION else NOT_TCP

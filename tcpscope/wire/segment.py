@@ -32,6 +32,8 @@ class Segment:
     def __init__(self) -> None:
         self.frame: i64 = 0  # 1-based frame number
         self.time_ns: i64 = 0  # nanoseconds since 1970 UTC
+        self.interface: i64 = 0  # like Frame.interface
+        self.encapsulation: i64 = 0  # what lies between link and IP header: see Decoder.encapsulation_name; 0: nothing
         # Source address, destination address, source port, destination port as on the wire: 12 bytes (IPv4) or 36 (IPv6).
         self.key: bytes = b""
         self.src_port: i64 = 0
@@ -44,6 +46,7 @@ class Segment:
         self.ack: i64 = 0
         self.flags: i64 = 0  # the low eight bits, FIN = 1 … CWR = 0x80
         self.window: i64 = 0
+        self.tcp_checksum: i64 = 0  # as it stands in the header
         self.urgent: i64 = 0
         self.header_length: i64 = 0
         # Payload length by the IP header; ``captured`` of these bytes are present as data[payload:payload + captured].

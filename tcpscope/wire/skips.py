@@ -19,6 +19,7 @@ NOT_A_PACKET: Final = 11
 CUT_TUNNEL_HEADER: Final = 12
 ENCRYPTED: Final = 13
 ICMP_ERROR: Final = 14
+DAMAGED_FRAME: Final = 15
 
 SKIP_NAMES: Final[tuple[str, ...]] = (
     "decoded",
@@ -36,11 +37,12 @@ SKIP_NAMES: Final[tuple[str, ...]] = (
     "cut-tunnel-header",
     "encrypted",
     "icmp-error",
+    "damaged-frame",
 )
 """Name of each skip code, by its number.
 
 ``fragment``: one that completed no datagram; the frame that completes it counts as a segment. ``too-deep``: more
 headers inside one another than any real packet has. ``not-a-packet``: a record of another kind, such as a journal entry
 in pcapng, that Wireshark numbers as a frame. ``icmp-error``: an ICMP message about a TCP segment, told in
-:attr:`tcpscope.wire.decoder.Decoder.icmp`.
+:attr:`tcpscope.wire.decoder.Decoder.icmp`. ``damaged-frame``: the capturing side found the frame's check sequence wrong.
 """

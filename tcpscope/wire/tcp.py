@@ -6,10 +6,9 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcpscope.wire.protocols import TCP
 from tcpscope.wire.segment import ABSENT, CHECKSUM_BAD, CHECKSUM_GOOD, CHECKSUM_UNKNOWN, Segment
 from tcpscope.wire.skips import BAD_TCP_HEADER, CUT_TCP_HEADER, DECODED
-
-TCP: Final = 6
 
 # Option kinds.
 END: Final = 0
@@ -57,6 +56,9 @@ def decode_tcp(segment: Segment, data: bytes, o: i64, end: i64, stop: i64) -> i6
     w0: i64 = data[o + 14]
     w1: i64 = data[o + 15]
     segment.window = w0 << 8 | w1
+    c0: i64 = data[o + 16]
+    c1: i64 = data[o + 17]
+    segment.tcp_checksum = c0 << 8 | c1
     u0: i64 = data[o + 18]
     u1: i64 = data[o + 19]
     segment.urgent = u0 << 8 | u1
