@@ -17,6 +17,9 @@ HOT = ("tcpscope/capture", "tcpscope/wire", "tcpscope/state")
 
 # Modules of the hot layers that stay plain Python, each with its reason.
 PLAIN = {
+    "tcpscope/capture/decompress.py": "waits for the libraries that decompress",
+    "tcpscope/capture/join.py": "once a file",
+    "tcpscope/capture/remote.py": "waits for the network",
     "tcpscope/capture/source.py": "waits for files and pipes, and takes any object that reads",
     "tcpscope/wire/address.py": "for reports: text of an address, once a connection",
     "tcpscope/wire/cipher_names.py": "a table: nothing in it runs",

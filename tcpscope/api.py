@@ -29,8 +29,8 @@ def analyze(source: Input, options: Options | None = None) -> Report:
 
     session = Session(options, keep)
     with open_source(source) as opened, CollectorPause():
-        while data := opened.read():
-            session.feed(data)
+        while (data := opened.read()) and session.feed(data):
+            pass
         session.finish(opened.damage, opened.damage_offset)
         _recognised(session, opened.name)
         reports.sort(key=lambda report: (report.stream, report.first_frame))
@@ -48,8 +48,9 @@ def connections(source: Input, options: Options | None = None) -> Iterator[Conne
 
     session = Session(options, keep)
     with open_source(source) as opened:
-        while data := opened.read():
-            session.feed(data)
+        more = True
+        while more and (data := opened.read()):
+            more = session.feed(data)
             yield from ended
             ended.clear()
         session.finish(opened.damage, opened.damage_offset)

@@ -170,11 +170,12 @@ def test_corrupt_data_in_a_long_capture() -> None:
 
 @pytest.mark.parametrize(("outer", "inner"), [("gzip", "xz"), ("xz", "gzip"), ("bzip2", "bzip2")])
 def test_two_compressions_and_no_more(outer: str, inner: str) -> None:
-    twice = COMPRESS[outer](COMPRESS[inner](CAPTURE))
+    once = COMPRESS[inner](CAPTURE)  # gzip writes the time into its header: not to be repeated a second later
+    twice = COMPRESS[outer](once)
     data, source = decompressed(twice, 500)
     assert (data, source.compression) == (CAPTURE, f"{outer}+{inner}")
     data, source = decompressed(gzip.compress(twice))
-    assert (data, source.compression) == (COMPRESS[inner](CAPTURE), f"gzip+{outer}")
+    assert (data, source.compression) == (once, f"gzip+{outer}")
 
 
 def test_damage_of_two_compressions() -> None:

@@ -418,9 +418,9 @@ def test_interrupted_while_waiting_for_input(
 
 
 def test_interrupted_while_working(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    def work(session: Session, data: bytes) -> None:
+    def work(session: Session, data: bytes) -> bool:
         signal.raise_signal(signal.SIGINT)
-        feed(session, data)
+        return feed(session, data)
 
     feed = Session.feed
     monkeypatch.setattr(Session, "feed", work)

@@ -143,6 +143,8 @@ def test_jumbograms() -> None:
     code, segment = jumbogram(b"\xc2\x04" + struct.pack("!I", 2**32 - 1), payload)
     assert (code, segment.length) == ("decoded", 70_008)
     # Without the option the frame tells the length.
+    code, segment = jumbogram(b"\x00" * 6, payload)
+    assert (code, segment.length) == ("decoded", 70_008)
     code, segment = jumbogram(b"\x01\x04" + bytes(4), payload)
     assert (code, segment.length) == ("decoded", 70_008)
     code, segment = jumbogram(b"\xc2\x04" + struct.pack("!I", 8), payload)

@@ -91,6 +91,7 @@ TUNNELS = {
     "Ethernet in IPv6": ("ethernet", RAW, ip(ETHER4, 143, 6)),
     "L2TPv3 over IP": ("l2tp", RAW, ip(longs(7) + ETHER4, 115)),
     "L2TPv3 over IP with cookie": ("l2tp", RAW, ip(longs(7, 8, 9) + ETHER6, 115)),
+    "L2TPv3 over IP with VLAN": ("l2tp/vlan", RAW, ip(longs(7, 8) + link(V4, vlan=[5]), 115)),
     "L2TPv3 over IP with PPP": ("l2tp", RAW, ip(longs(7, 8) + PPP4, 115)),
     "L2TPv3 over IP with HDLC": ("l2tp", RAW, ip(longs(7, 8, 9) + words(0x0F00, 0x0800) + V4, 115)),
     "VXLAN": ("vxlan", RAW, udp(VXLAN + ETHER4, 4789)),
@@ -241,6 +242,8 @@ NEAR_MISSES = {
     "GRE in UDP that is none": (udp(b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n", 4754), "not-tcp"),
     "MPLS in UDP that is none": (udp(b"some text that is long enough", 6635), "not-tcp"),
     "sFlow with a sampled header": (udp(longs(5, 1, 0x0A000001) + bytes(60) + ETHER4, 6343), "not-tcp"),
+    "DNS over IPv6": (udp(bytes(60), 53, version=6), "not-tcp"),
+    "TZSP that ends in a tag": (udp(bytes.fromhex("01000001 0a01c4 28"), 37008), "not-tcp"),
     "datagram of 7 octets": (udp(b"1234567", 4789), "not-tcp"),
 }  # fmt: skip
 

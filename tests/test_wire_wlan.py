@@ -161,6 +161,12 @@ def test_an_aggregate_without_tcp_is_skipped() -> None:
     assert all_of(wlan(subframe(ARP) + subframe(DATAGRAM), 0x88, extra=b"\x80\x00")) == [("not-tcp", 0, 0)]
 
 
+def test_an_aggregate_ends_at_a_subframe_without_length() -> None:
+    empty = MACS[:12] + bytes(90)
+    assert all_of(wlan(subframe(llc(1, 5)) + empty, 0x88, extra=b"\x80\x00")) == [("decoded", 1, 5)]
+    assert all_of(wlan(subframe(ARP) + empty, 0x88, extra=b"\x80\x00")) == [("not-ip", 0, 0)]
+
+
 def test_the_next_frame_forgets_what_was_pending() -> None:
     decoder = Decoder(False)
     decode(wlan(subframe(llc(1, 5)) * 3, 0x88, extra=b"\x80\x00"), IEEE802_11, decoder=decoder)

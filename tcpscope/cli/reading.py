@@ -48,7 +48,7 @@ class Interrupt:
             signal.signal(signal.SIGINT, self._before)  # type: ignore[arg-type]
 
 
-def read_into(source: Source, feed: Callable[[bytes], None], progress: Progress) -> tuple[str, int]:
+def read_into(source: Source, feed: Callable[[bytes], bool], progress: Progress) -> tuple[str, int]:
     """Feed the whole input. Returns one line on what ended the reading early, and the byte of the input; "" and -1 if nothing."""
     with Interrupt() as interrupt, CollectorPause():
         while not interrupt.requested:
@@ -62,7 +62,8 @@ def read_into(source: Source, feed: Callable[[bytes], None], progress: Progress)
                 return f"{error} at byte {source.position}", source.position
             if not data:
                 return source.damage, source.damage_offset
-            feed(data)
+            if not feed(data):  # what follows, such as a bomb's further zeros, is not worth decompressing
+                return "", -1
             progress.reached(source.position)
     return f"interrupted after {source.position} bytes", source.position
 

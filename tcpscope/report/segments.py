@@ -85,10 +85,11 @@ class SegmentLister:
         self._hosts: dict[bytes, tuple[str, str]] = {}
         self._analyses: dict[int, str] = {0: ""}
 
-    def feed(self, data: bytes) -> None:
-        """The next bytes, in chunks of any size."""
+    def feed(self, data: bytes) -> bool:
+        """The next bytes, in chunks of any size. False: the capture has ended, by damage or since it is none."""
         self.pipeline.reader.feed(data)
         self._drain()
+        return not self.pipeline.reader.ended
 
     def finish(self, stopped: str = "", offset: int = -1) -> None:
         """No more bytes. ``stopped``: one line on why not, where the input would have gone on, and at which byte."""

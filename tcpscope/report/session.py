@@ -45,10 +45,11 @@ class Session:
         """The facts of the capture so far; complete after :meth:`finish`."""
         return self.pipeline.facts
 
-    def feed(self, data: bytes) -> None:
-        """The next bytes, in chunks of any size."""
+    def feed(self, data: bytes) -> bool:
+        """The next bytes, in chunks of any size. False: the capture has ended, by damage or since it is none."""
         with CollectorPause():
             self.pipeline.feed(data)
+        return not self.pipeline.reader.ended
 
     def finish(self, stopped: str = "", offset: int = -1) -> None:
         """No more bytes. ``stopped``: one line on why not, where the input would have gone on, and at which byte."""

@@ -229,10 +229,8 @@ def decode_extension(c: Cursor, reassembler: Reassembler) -> i64:
         # Offset 0 and no more fragments: a whole packet with a header that says nothing (RFC 6946).
         if u16(data, o + 2) & 0xFFF9:
             return reassembler.add_ipv6(c)
-    elif (
-        protocol == ROUTING and third > 0
-    ):  # segments left: the checksum counts an address that is not in the IP header
-        c.verify = False
+    elif protocol == ROUTING and third > 0:
+        c.verify = False  # segments left: the checksum counts an address that is not in the IP header
     elif protocol == HOP_BY_HOP and not c.sized:
         jumbo: i64 = jumbo_length(data, o, min(c.end, o + extension_size(data, o, protocol)))
         if jumbo > 0:

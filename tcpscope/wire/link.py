@@ -54,23 +54,30 @@ SHORTEST_ETHERTYPE: Final = 1536  # IEEE 802.3 section 3.2.6; smaller values are
 
 def plain_ip(data: bytes, o: i64, end: i64, link_type: i64) -> i64:
     """Offset of the IP header in a frame that has nothing between its link header and IP; -1 if not so or not known."""
-    if link_type == ETHERNET:
-        o += 14
-    elif link_type == RAW or link_type == IPV4 or link_type == IPV6:
-        return o
-    elif link_type == LINUX_SLL:
-        o += 16
-    elif link_type == NULL and o + 4 <= end and is_internet(data, o):
-        return o + 4
-    else:
+    ethertype: i64 = 12  # where it stands
+    size: i64 = 14  # of the link header
+    if link_type != ETHERNET:
+        if link_type == RAW or link_type == IPV4 or link_type == IPV6:
+            return o
+        if link_type == NULL:
+            if o + 4 > end or not is_internet(data, o):
+                return -1
+            return o + 4
+        if link_type == LINUX_SLL:
+            ethertype = 14
+            size = 16
+        elif link_type == LINUX_SLL2:
+            ethertype = 0
+            size = 20
+        else:
+            return -1
+    if o + size > end:
         return -1
-    if o > end:
-        return -1
-    t0: i64 = data[o - 2]
-    t1: i64 = data[o - 1]
+    t0: i64 = data[o + ethertype]
+    t1: i64 = data[o + ethertype + 1]
     # A conditional expression would make an object of the number here.
     if (t0 == 0x08 and t1 == 0x00) or (t0 == 0x86 and t1 == 0xDD):
-        return o
+        return o + size
     return -1
 
 

@@ -58,9 +58,8 @@ def decode_ppp(c: Cursor) -> i64:
         return c.to(IP, 6, o)
     if protocol == 0x281 or protocol == 0x283:
         return c.to(MPLS, 0, o)
-    if (
-        protocol == 0x3D
-    ):  # multilink (RFC 1990): only packets in one piece, which have the bits of a first and a last one
+    if protocol == 0x3D:
+        # Multilink (RFC 1990): only packets in one piece, which have the bits of a first and of a last one
         if o + 4 > c.end:
             return c.short(o + 4 - c.o)
         bits: i64 = data[o]

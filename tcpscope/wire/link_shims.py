@@ -53,10 +53,11 @@ def decode_mpls(c: Cursor) -> i64:
 
 def decode_pseudowire(c: Cursor, nibble: i64) -> i64:
     """Ethernet below MPLS, behind a control word (RFC 4448 section 4.6) or without. Nothing says so but how it looks."""
-    if nibble == 0 and ethernet_at(c, c.o + 4):
-        return c.to_ethernet(ETHERNET_IN, 4)
+    # In this order: with a VLAN tag, the header looks like one behind a control word, too.
     if ethernet_at(c, c.o):
         return c.to_ethernet(ETHERNET_IN, 0)
+    if nibble == 0 and ethernet_at(c, c.o + 4):
+        return c.to_ethernet(ETHERNET_IN, 4)
     return NOT_IP
 
 

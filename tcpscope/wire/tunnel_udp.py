@@ -229,9 +229,8 @@ def decode_teredo(c: Cursor) -> i64:
     """Teredo (RFC 4380 section 5.1.1): IPv6 with a Teredo address, perhaps behind authentication and origin."""
     data: bytes = c.data
     o: i64 = c.o
-    if (
-        u16(data, o) == 1
-    ):  # authentication: lengths of client identifier and of authentication value, nonce, confirmation
+    if u16(data, o) == 1:
+        # Authentication: the lengths of a client identifier and of a value, both of these, a nonce, a confirmation
         client: i64 = data[o + 2]
         value: i64 = data[o + 3]
         o += 13 + client + value
