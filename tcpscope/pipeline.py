@@ -10,7 +10,8 @@ from mypy_extensions import i64
 from tcpscope.capture.frame import Frame
 from tcpscope.capture.reader import CaptureReader
 from tcpscope.state.connection import Connection
-from tcpscope.state.flows import FlowTable, reverse_key
+from tcpscope.state.flows import FlowTable
+from tcpscope.state.keys import canonical_key
 from tcpscope.state.listeners import Listener
 from tcpscope.state.zeek import ZeekRow, ZeekView, ZeekWhole
 from tcpscope.wire.decoder import Decoder
@@ -164,8 +165,8 @@ class Pipeline:
         """Give a connection the rows that Zeek makes of it; those of the others wait for theirs."""
         zeek.end(conn.key, conn.last_frame)
         for row in zeek.take():
-            self.zeek_rows.setdefault(canonical(row.key), []).append(row)
-        name: bytes = canonical(conn.key)
+            self.zeek_rows.setdefault(canonical_key(row.key), []).append(row)
+        name: bytes = canonical_key(conn.key)
         waiting: list[ZeekRow] = self.zeek_rows.pop(name, [])
         conn.zeek_rows = [row for row in waiting if row.first_frame <= conn.last_frame]
         later: list[ZeekRow] = [row for row in waiting if row.first_frame > conn.last_frame]
@@ -190,11 +191,6 @@ class Pipeline:
             if count > 0:
                 facts.skipped[SKIP_NAMES[code]] = count
         return facts
-
-
-def canonical(key: bytes) -> bytes:
-    """The same for both directions of a flow."""
-    return min(key, reverse_key(key))
 
 
 class CollectorPause:

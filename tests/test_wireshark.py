@@ -6,8 +6,9 @@ import random
 
 import pytest
 
+from tcpscope.state.keys import reverse_key
 from tcpscope.state.wireshark import FLAG_NAMES, WiresharkAnalyzer
-from tcpscope.state.wireshark_flow import Flow, Unacked, UnackedPool, reverse_key
+from tcpscope.state.wireshark_flow import Flow, Unacked, UnackedPool
 from tcpscope.wire.segment import ACK, FIN, PSH, RST, SYN, Segment
 
 MS = 1_000_000

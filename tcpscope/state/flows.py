@@ -35,6 +35,7 @@ from tcpscope.state.facts import (
     SERVER,
     SYN_IN_CONNECTION,
 )
+from tcpscope.state.keys import canonical_key, reverse_key
 from tcpscope.state.listeners import Listeners
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import ESTABLISHED, REOPEN, SYN_SENT, TIME_WAIT
@@ -75,13 +76,6 @@ WELL_KNOWN_USER_PORTS: Final = frozenset(
         9200,
     )
 )
-
-
-def reverse_key(key: bytes) -> bytes:
-    """The flow key of the other direction."""
-    half: i64 = 4 if len(key) == 12 else 16
-    full: i64 = 2 * half
-    return key[half:full] + key[:half] + key[full + 2 :] + key[full : full + 2]
 
 
 def is_service(port: i64) -> bool:
@@ -303,7 +297,7 @@ class FlowTable:
                 self.ended_before = self.ended
                 self.ended = {}
             number: int = conn.stream
-            self.ended[min(conn.key, reverse_key(conn.key))] = number
+            self.ended[canonical_key(conn.key)] = number
         self.sink(conn)
 
     def _owns(self, key: bytes, conn: Connection) -> bool:

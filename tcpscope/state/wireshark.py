@@ -11,6 +11,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcpscope.state.keys import reverse_key
 from tcpscope.state.seq import diff
 from tcpscope.state.wireshark_flow import (
     DUPLICATES_STALLED,
@@ -22,7 +23,6 @@ from tcpscope.state.wireshark_flow import (
     Direction,
     Flow,
     UnackedPool,
-    reverse_key,
     sacked_bytes,
 )
 from tcpscope.wire.segment import ACK, FIN, RST, SYN, Segment

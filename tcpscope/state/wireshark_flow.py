@@ -276,9 +276,3 @@ def sacked_bytes(seg: Segment) -> i64:
     if seg.sack_count > 3:
         total += (seg.sack_right3 - seg.sack_left3) & 0xFFFFFFFF
     return total
-
-
-def reverse_key(key: bytes) -> bytes:
-    """A segment's key as the other direction has it."""
-    size: i64 = 16 if len(key) == 36 else 4
-    return key[size : 2 * size] + key[:size] + key[2 * size + 2 :] + key[2 * size : 2 * size + 2]

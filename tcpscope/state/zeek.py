@@ -11,7 +11,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.state.wireshark_flow import reverse_key
+from tcpscope.state.keys import reverse_key
 from tcpscope.state.zeek_connection import ZeekConnection
 from tcpscope.state.zeek_endpoint import ZeekEndpoint
 from tcpscope.state.zeek_history import conn_state

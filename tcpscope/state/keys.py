@@ -1,0 +1,16 @@
+"""Flow keys: addresses and ports as they stand in a packet, 12 bytes (IPv4) or 36 (IPv6), in the direction of travel."""
+
+from __future__ import annotations
+
+from mypy_extensions import i64
+
+
+def reverse_key(key: bytes) -> bytes:
+    """The key of the other direction."""
+    size: i64 = 4 if len(key) == 12 else 16
+    return key[size : 2 * size] + key[:size] + key[2 * size + 2 :] + key[2 * size : 2 * size + 2]
+
+
+def canonical_key(key: bytes) -> bytes:
+    """The same for both directions of a flow."""
+    return min(key, reverse_key(key))
