@@ -127,8 +127,7 @@ class Transfer:
         self.last_data_time: i64 = 0
         self.after_peer_fin_bytes: i64 = 0  # half-close: new bytes sent after the other side's FIN was received
         self.after_peer_fin_frame: i64 = 0
-        self.highest_frame: i64 = 0  # the segment that raised nxt, and when
-        self.highest_time: i64 = 0
+        self.highest_frame: i64 = 0  # the segment that raised nxt
         self.highest_ip_id: i64 = -1
         self.position: i64 = 0  # stream position of nxt, in 64 bits: bytes since base
         self.ts_val: i64 = -1  # latest timestamp sent
@@ -150,7 +149,6 @@ class Transfer:
         self.duplicate_acks: i64 = 0
         self.duplicate_run: i64 = 0  # consecutive duplicates of last_ack
         self.sack_high: i64 = -1  # highest right edge of a SACK block sent by this side since last_ack moved
-        self.dsack_count: i64 = 0
         # Window that this side advertised
         self.last_window: i64 = -1  # raw
         self.right_edge: i64 = -1  # highest last_ack + scaled window; -1 while the scale is unknown
@@ -212,7 +210,6 @@ class Endpoint:
         self.syn_ip_id: i64 = -1
         self.other_isn: i64 = -1  # of a later SYN-ACK with another number, until the client says which one it took
         self.syn_acked_frame: i64 = 0  # the other side's first segment that acknowledges the SYN
-        self.syn_acked_time: i64 = 0
         self.scale: i64 = -1  # window shift in use for this side's windows: -1 unknown, else 0..14
         self.mss: i64 = -1
         self.syn_options: i64 = 0  # OPTION_ bits of the SYN

@@ -182,7 +182,6 @@ def _accept_syn_ack(conn: Connection, side: i64, peer: Endpoint, seg: Segment) -
     peer.una = seg.ack
     if peer.syn_acked_frame == 0:
         peer.syn_acked_frame = seg.frame
-        peer.syn_acked_time = seg.time_ns
     unsent: i64 = diff(peer.nxt, seg.ack)
     if unsent > 0 and diff(seg.ack, peer.isn) == 1:
         conn.note(SYN_DATA_REFUSED, side, seg.frame, seg.time_ns, peer.syn_last_frame, unsent, 0)
@@ -253,7 +252,6 @@ def acknowledged_syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, 
             return False
     if peer.syn_acked_frame == 0:
         peer.syn_acked_frame = seg.frame
-        peer.syn_acked_time = seg.time_ns
         if peer.syn_count == 1:
             update_rtt(peer.opened(), seg.time_ns - peer.syn_time)
     if me.state == SYN_SENT:
@@ -274,7 +272,6 @@ def acknowledged_by_syn(conn: Connection, me: Endpoint, peer: Endpoint, seg: Seg
         if conn.simultaneous_open and me.state >= SYN_RECEIVED:
             peer.move(RECEIVE_ACK_OF_SYN, seg.frame, seg.time_ns)
             peer.syn_acked_frame = seg.frame
-            peer.syn_acked_time = seg.time_ns
 
 
 def opened(conn: Connection, seg: Segment) -> None:

@@ -8,7 +8,6 @@ from mypy_extensions import i64
 
 MODULUS: Final = 0x100000000
 MASK: Final = 0xFFFFFFFF
-HALF: Final = 0x80000000
 
 
 def diff(a: i64, b: i64) -> i64:

@@ -85,7 +85,6 @@ def _advance(
     me.nxt = end
     t.position += advance
     t.highest_frame = seg.frame
-    t.highest_time = seg.time_ns
     t.highest_ip_id = seg.ip_id
     if t.outstanding < MAX_OUTSTANDING and (me.una < 0 or diff(end, me.una) > 0):
         _remember(t, seg, seg.seq, end)
@@ -411,7 +410,6 @@ def _selective(conn: Connection, side: i64, t: Transfer, peer: Endpoint, seg: Se
     right: i64 = seg.sack_right0
     inside: bool = seg.sack_count > 1 and diff(left, seg.sack_left1) >= 0 and diff(right, seg.sack_right1) <= 0
     if diff(left, seg.ack) < 0 or inside:
-        t.dsack_count += 1
         conn.note(DUPLICATE_SACK, side, seg.frame, seg.time_ns, 0, left, right)
     elif t.sack_high < 0 or diff(right, t.sack_high) > 0:
         t.sack_high = right
