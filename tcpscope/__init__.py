@@ -54,7 +54,8 @@ _LAZY = {
 def analyze(source: Input, options: Options | None = None) -> Report:
     """Judge a whole capture.
 
-    :param source: path of a pcap or pcapng file, ``"-"`` for standard input, or an open binary file.
+    :param source: path of a pcap or pcapng file, ``"-"`` for standard input, or an open binary file; a list of paths: the
+        files in which one capture was written, in any order.
     :param options: see :class:`Options`; None for the defaults.
     :returns: the capture with its connections in stream order. Damage in the capture is no exception: the report holds
         what could be read, ``report.capture.complete`` is False and ``report.capture.damage`` says why.

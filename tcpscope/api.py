@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import BinaryIO, TypeAlias
 
+from tcpscope.capture.join import in_order
 from tcpscope.capture.source import open_source
 from tcpscope.errors import FormatError
 from tcpscope.options import Options
@@ -16,7 +17,7 @@ from tcpscope.report.session import Session
 from tcpscope.rules.base import Finding
 from tcpscope.state.connection import Connection
 
-Input: TypeAlias = str | PathLike[str] | BinaryIO
+Input: TypeAlias = str | PathLike[str] | BinaryIO | Sequence[str | PathLike[str]]
 
 
 def analyze(source: Input, options: Options | None = None) -> Report:
@@ -28,13 +29,11 @@ def analyze(source: Input, options: Options | None = None) -> Report:
         reports.append(connection_report(conn, findings, options.msl_ns))
 
     session = Session(options, keep)
-    with open_source(source) as opened, CollectorPause():
-        while (data := opened.read()) and session.feed(data):
+    with CollectorPause():
+        for _ in _fed(session, source):
             pass
-        session.finish(opened.damage, opened.damage_offset)
-        _recognised(session, opened.name)
-        reports.sort(key=lambda report: (report.stream, report.first_frame))
-        capture = capture_report(session.facts, opened.name, session.findings, opened.compression, tuple(reports))
+    reports.sort(key=lambda report: (report.stream, report.first_frame))
+    capture = capture_report(session.facts, session.facts.files[0].name, session.findings, tuple(reports))
     return Report(capture, session.summary)
 
 
@@ -46,19 +45,26 @@ def connections(source: Input, options: Options | None = None) -> Iterator[Conne
     def keep(conn: Connection, findings: list[Finding]) -> None:
         ended.append(connection_report(conn, findings, options.msl_ns))
 
-    session = Session(options, keep)
-    with open_source(source) as opened:
-        more = True
-        while more and (data := opened.read()):
-            more = session.feed(data)
-            yield from ended
-            ended.clear()
-        session.finish(opened.damage, opened.damage_offset)
-        _recognised(session, opened.name)
+    for _ in _fed(Session(options, keep), source):
+        yield from ended
+        ended.clear()
     yield from ended
 
 
-def _recognised(session: Session, name: str) -> None:
+def _fed(session: Session, source: Input) -> Iterator[None]:
+    """Feed a whole capture; yields between two chunks."""
+    parts = (
+        [part.path for part in in_order(source)]
+        if isinstance(source, Sequence) and not isinstance(source, str)
+        else [source]
+    )
+    for part in parts:
+        with open_source(part) as opened:
+            session.begin_file(opened.name)
+            while (data := opened.read()) and session.feed(data):
+                yield
+            session.end_file(opened.name, opened.compression, opened.damage, opened.damage_offset)
+    session.finish()
     facts = session.facts
     if not facts.format:
-        raise FormatError(f"{name}: {facts.damage}", facts.damage_offset)
+        raise FormatError(f"{facts.files[0].name}: {facts.damage}", facts.damage_offset)

@@ -16,6 +16,7 @@ class Options:
     ``verify_checksums``: segments whose checksum is wrong are counted and otherwise ignored, as Zeek does.
     ``select``/``ignore``: prefixes of rule codes or rule names; an empty ``select`` means all.
     ``max_connections``: live connections kept; beyond it the longest idle one is judged early and the report says so. 0: no limit.
+    ``salvage``: behind damage in a capture, look for the next record and go on there.
     ``zeek``: fill in ``conn_state`` and ``history`` as Zeek would; without it they are None and the analysis is faster.
     """
 
@@ -25,6 +26,7 @@ class Options:
     ignore: tuple[str, ...] = ()
     max_connections: int = 0
     zeek: bool = True
+    salvage: bool = False
 
     @property
     def msl_ns(self) -> int:

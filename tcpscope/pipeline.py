@@ -9,6 +9,7 @@ from mypy_extensions import i64
 
 from tcpscope.capture.frame import Frame
 from tcpscope.capture.reader import CaptureReader
+from tcpscope.capture.salvage import Gap
 from tcpscope.state.connection import Connection
 from tcpscope.state.flows import FlowTable
 from tcpscope.state.keys import canonical_key
@@ -17,6 +18,20 @@ from tcpscope.state.zeek import ZeekRow, ZeekView, ZeekWhole
 from tcpscope.wire.decoder import Decoder
 from tcpscope.wire.segment import CHECKSUM_BAD, Segment
 from tcpscope.wire.skips import ICMP_ERROR, SKIP_NAMES
+
+
+class FileFacts:
+    """One file of a capture, as far as it was read. ``frames`` are those from ``first_frame`` on; damage: see CaptureReader."""
+
+    def __init__(self, name: str, compression: str, first_frame: i64) -> None:
+        self.name: str = name
+        self.compression: str = compression
+        self.first_frame: i64 = first_frame
+        self.frames: i64 = 0
+        self.format: str = ""
+        self.damage: str = ""
+        self.damage_offset: i64 = -1
+        self.gaps: list[Gap] = []
 
 
 class CaptureFacts:
@@ -32,6 +47,9 @@ class CaptureFacts:
         self.complete: bool = True
         self.damage: str = ""
         self.damage_offset: i64 = -1
+        self.files: list[FileFacts] = []
+        self.gap_count: i64 = 0  # places at which damage was stepped over
+        self.skipped_bytes: i64 = 0
         self.truncated_frames: i64 = 0
         self.dropped: i64 = -1
         self.untimed: i64 = 0
@@ -59,28 +77,52 @@ class Pipeline:
         verify_checksums: bool,
         max_connections: i64,
         zeek: bool = False,
+        salvage: bool = False,
     ) -> None:
         self.sink = sink
         self.zeek: ZeekView | None = ZeekView() if zeek else None  # costs as much as all the rest of a plain segment
         self.zeek_rows: dict[bytes, list[ZeekRow]] = {}
         self.facts: CaptureFacts = CaptureFacts()
-        self.reader: CaptureReader = CaptureReader()
+        self.reader: CaptureReader = CaptureReader(salvage)
         self.decoder: Decoder = Decoder(verify_checksums)
         self.flows: FlowTable = FlowTable(self._over, msl_ns, max_connections)
         self.frame: Frame = Frame()
         self.seg: Segment = Segment()
         self.skips: list[int] = [0] * len(SKIP_NAMES)
         self.latest: i64 = -1
+        self.file_ended: bool = False
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the capture, in chunks of any size."""
         self.reader.feed(data)
         self._drain()
 
-    def finish(self) -> CaptureFacts:
-        """No more bytes: judge what is left and return the capture's own facts."""
+    def end_file(self, name: str, compression: str, stopped: str, offset: i64) -> None:
+        """No more bytes of this file. ``stopped``: one line on why its input was not read to the end ("": it was), ``offset``: where."""
         self.reader.finish()
         self._drain()
+        reader: CaptureReader = self.reader
+        before: i64 = 0
+        for earlier in self.facts.files:
+            before += earlier.frames
+        file: FileFacts = FileFacts(name, compression, before + 1)
+        file.frames = reader.frames - before
+        file.format = reader.format
+        file.damage = stopped if stopped != "" else reader.damage
+        file.damage_offset = offset if stopped != "" else reader.damage_offset
+        file.gaps = reader.gaps
+        self.facts.files.append(file)
+        self.file_ended = True
+
+    def next_file(self) -> None:
+        """The bytes that come belong to the next file of the same capture."""
+        self.reader.next_file()
+        self.file_ended = False
+
+    def finish(self) -> CaptureFacts:
+        """No more files: judge what is left and return the capture's own facts."""
+        if not self.file_ended:
+            self.end_file("", "", "", -1)
         if self.zeek is not None:
             self.zeek.finish()
         self.flows.finish()
@@ -176,12 +218,17 @@ class Pipeline:
     def _summary(self) -> CaptureFacts:
         facts: CaptureFacts = self.facts
         reader: CaptureReader = self.reader
-        facts.format = reader.format
+        for file in facts.files:
+            if facts.format == "":
+                facts.format = file.format
+            if facts.damage == "" and file.damage != "":
+                facts.damage = file.damage if len(facts.files) == 1 else file.name + ": " + file.damage
+                facts.damage_offset = file.damage_offset
         facts.frames = reader.frames
         facts.last_time = self.latest
-        facts.damage = reader.damage
-        facts.damage_offset = reader.damage_offset
-        facts.complete = reader.damage == ""
+        facts.gap_count = reader.gap_count
+        facts.skipped_bytes = reader.skipped_bytes
+        facts.complete = facts.damage == "" and facts.gap_count == 0
         facts.truncated_frames = reader.truncated_frames
         facts.untimed = reader.untimed
         facts.dropped = reader.dropped

@@ -5,18 +5,13 @@ Bytes are never copied: ``data[start:end]`` are the captured bytes, ``data`` is 
 
 from __future__ import annotations
 
-from typing import Final
-
 from mypy_extensions import i64
-
-FILE_SHIFT: Final = 40
-"""Where several files are read as one capture, the number of a frame in its file and the file's index share one number."""
 
 
 class Frame:
     """One captured frame. Offsets are into ``data``; ``time_ns`` is nanoseconds since 1970 UTC.
 
-    ``number`` is 1-based; where files are joined, see :func:`file_index` and :func:`number_in_file`.
+    ``number`` is 1-based; where files are joined it is counted through all of them, as in the output of ``mergecap -a``.
     ``wire_length`` is the length on the wire, at least ``end - start`` unless the file lies. ``link_type`` is the LINKTYPE_
     number of the frame's interface, ``interface`` its index in the file (0 in classic pcap), counted over all sections.
     """
@@ -30,13 +25,3 @@ class Frame:
         self.number: i64 = 0
         self.link_type: i64 = 0
         self.interface: i64 = 0
-
-
-def file_index(number: i64) -> i64:
-    """Which of the joined files, counted from 0, a frame number belongs to."""
-    return number >> FILE_SHIFT
-
-
-def number_in_file(number: i64) -> i64:
-    """The number of a frame in its own file, counted from 1."""
-    return number & 0xFFFFFFFFFF

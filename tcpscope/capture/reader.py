@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from tcpscope.capture.frame import FILE_SHIFT, Frame
+from tcpscope.capture.frame import Frame
 from tcpscope.capture.framing import Interface
 from tcpscope.capture.octets import u32
 from tcpscope.capture.pcap import PcapReader, is_pcap_magic
@@ -25,15 +25,13 @@ class CaptureReader:
     next ``feed``. ``format`` is "" until known, then "pcap", "pcapng" or "snoop". With ``salvage`` damage does not end
     the reading where a further record is found behind it.
 
-    ``next_file`` after the last frame of an input makes the next one another file of the same capture: counts of frames
-    go on, while ``format``, ``ended``, ``consumed``, ``damage``, ``damage_offset``, ``gaps`` and ``interfaces`` are
-    those of the file that is being read. Frame numbers begin anew, with the index of the file in their upper bits
-    (:func:`tcpscope.capture.frame.file_index`).
+    ``next_file`` after the last frame of an input makes the next one another file of the same capture: numbers and counts
+    of frames go on, while ``format``, ``ended``, ``consumed``, ``damage``, ``damage_offset``, ``gaps`` and ``interfaces``
+    are those of the file that is being read.
     """
 
     def __init__(self, salvage: bool = False) -> None:
         self.format: str = ""
-        self.file: i64 = 0
         self._salvage: bool = salvage
         self._known: bool = False
         self._framing: Salvage = Salvage(salvage)
@@ -50,11 +48,10 @@ class CaptureReader:
     def next_file(self) -> None:
         """Go on with another file of the same capture; the one before must have ended."""
         self._before.add(self._framing)
-        self.file += 1
         self.format = ""
         self._known = False
         self._framing = Salvage(self._salvage)
-        self._framing.number_base = self.file << FILE_SHIFT
+        self._framing.number_base = self._before.frames
 
     def advance(self, frame: Frame) -> bool:
         """Fill ``frame`` with the next packet. False: more input is needed, or ``ended`` is set."""

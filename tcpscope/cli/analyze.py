@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="Only this connection (tcp.stream), in full.",
 )
+@click.option(
+    "--join",
+    is_flag=True,
+    help="The files are one capture that was split while it was taken (dumpcap -b, tcpdump -C or -G). They are put in "
+    "order by time; frame numbers count through all of them, as in the output of mergecap -a.",
+)
 @click.option("--all", "show_all", is_flag=True, help="Show all connections and all findings in the table.")
 @click.option(
     "--format",
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
 def command(
     files: tuple[str, ...],
     stream: int | None,
+    join: bool,
     show_all: bool,
     format_name: str,
     output: str | None,
@@ -55,10 +62,11 @@ def command(
     msl: float,
     verify_checksums: bool,
     max_connections: int,
+    salvage: bool,
     no_progress: bool,
     color: str,
 ) -> int:
-    """Judge every TCP connection of packet captures (pcap or pcapng): how it opened, carried data and closed, and TLS.
+    """Judge every TCP connection of packet captures (pcap, pcapng or snoop): how it opened, carried data and closed, and TLS.
 
     FILE is the path of a capture, or - for standard input.
     """
@@ -66,7 +74,7 @@ def command(
     from tcpscope.rules import Judge
 
     zeek = format_name != "table" or stream is not None  # the table has no room for it
-    options = make_options(msl, verify_checksums, max_connections, select, ignore, zeek)
+    options = make_options(msl, verify_checksums, max_connections, select, ignore, zeek, salvage)
     Judge(options)  # says now, not after the first input, that a rule does not exist
     status = 0
     total = Summary()
@@ -74,8 +82,8 @@ def command(
         report = _make_format(format_name, out, options, color, show_all, stream)
         progress = not no_progress and not (report.streaming and out.on_terminal)
         report.begin()
-        for path in files:
-            status = max(status, _analyze(path, options, report, total, stream, progress))
+        for capture in [files] if join else [(path,) for path in files]:
+            status = max(status, _analyze(capture, options, report, total, stream, progress))
         report.close(total)
     if status == 0 and fail_on is not None:
         levels = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
@@ -93,33 +101,35 @@ def _make_format(name: str, out: Output, options: Options, color: str, show_all:
     return TableFormat(out, options, out.style(color), show_all, stream)
 
 
-def _analyze(path: str, options: Options, report: Format, total: Summary, stream: int | None, progress: bool) -> int:
-    """Report one input; returns its exit status, without regard to findings."""
-    from tcpscope.capture.source import open_source
-    from tcpscope.cli.progress import Progress
-    from tcpscope.cli.reading import problem_of, read_into
+def _analyze(
+    paths: tuple[str, ...], options: Options, report: Format, total: Summary, stream: int | None, progress: bool
+) -> int:
+    """Report one capture, of one file or several; returns its exit status, without regard to findings."""
+    from tcpscope.capture.join import in_order
+    from tcpscope.cli.reading import problems_of, read_capture
     from tcpscope.report.session import Session
 
-    report.start(path)
+    report.start(paths[0])
     session = Session(options, report.connection, stream)
     try:
-        source = open_source(path)
+        if len(paths) > 1:
+            paths = tuple(part.path for part in in_order(paths))
+            report.start(paths[0])
+        read_capture(paths, session, progress)
     except SourceError as error:
         failure(str(error))
         report.failed(str(error), None)
         return FAILED
-    with source, Progress(source.name, source.size, progress) as bar:
-        session.finish(*read_into(source, session.feed, bar))
     facts = session.facts
-    problem = problem_of(source.name, session.pipeline)
-    if not problem and stream is not None and session.summary.connections == 0:
+    problems = list(problems_of(session.pipeline))
+    if not problems and stream is not None and session.summary.connections == 0:
         known = f"connections 0 to {facts.connections - 1}" if facts.connections else "no connection"
-        problem = f"{source.name} has no connection {stream}: it has {known}"
-    if problem:
+        problems.append(f"{facts.files[0].name} has no connection {stream}: it has {known}")
+    for problem in problems:
         failure(problem)
     if not facts.format:
         report.failed(facts.damage, facts.damage_offset)
         return FAILED
-    report.end(session, source.compression)
+    report.end(session)
     total.add(session.summary)
-    return FAILED if problem else 0
+    return FAILED if problems else 0

@@ -21,8 +21,13 @@ def _a_number(ctx: click.Context, param: click.Parameter, value: float) -> float
 
 
 def reading_options(command: Command) -> Command:
-    """``--msl``, ``--verify-checksums``, ``--max-connections``, ``--no-progress``."""
+    """``--msl``, ``--verify-checksums``, ``--max-connections``, ``--salvage``, ``--no-progress``."""
     for option in (
+        click.option(
+            "--salvage",
+            is_flag=True,
+            help="Where a capture is damaged, look for the next record and go on there, instead of stopping.",
+        ),
         click.option("--no-progress", is_flag=True, help="Show no progress bar."),
         click.option(
             "--max-connections",
@@ -95,8 +100,9 @@ def make_options(
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     zeek: bool = False,
+    salvage: bool = False,
 ) -> Options:
     """The options of an analysis from those of the command line."""
     from tcpscope.options import Options
 
-    return Options(msl, verify_checksums, rule_names(select), rule_names(ignore), max_connections, zeek)
+    return Options(msl, verify_checksums, rule_names(select), rule_names(ignore), max_connections, zeek, salvage)

@@ -40,7 +40,7 @@ class Format(Protocol):
     def connection(self, conn: Connection, findings: list[Finding]) -> None:
         """A connection of the current input is over."""
 
-    def end(self, session: Session, compression: str) -> None:
+    def end(self, session: Session) -> None:
         """The current input is over."""
 
     def failed(self, message: str, offset: int | None) -> None:
@@ -88,14 +88,14 @@ class TableFormat:
         else:
             heapq.heappush(self._kept, entry)
 
-    def end(self, session: Session, compression: str) -> None:
+    def end(self, session: Session) -> None:
         """Write the report of the input."""
         connections = tuple(entry[2] for entry in sorted(self._kept, key=lambda entry: (text.rank(entry[2]), entry[1])))
-        capture = capture_report(session.facts, self._path, session.findings, compression, connections)
+        capture = capture_report(session.facts, self._path, session.findings, connections)
         if self._full:
             parts = [text.capture_head(self._style, capture)]
-            parts += [finding_text(self._style, finding) for finding in capture.findings]
-            parts += ["\n" + connection_text(self._style, connection) for connection in connections]
+            parts += [finding_text(self._style, finding, capture.files) for finding in capture.findings]
+            parts += ["\n" + connection_text(self._style, connection, capture.files) for connection in connections]
             report = "\n".join(parts)
         else:
             report = text.capture_text(self._style, capture, session.summary, show_all=self._rows is None)
@@ -143,9 +143,9 @@ class JsonFormat:
         report = connection_report(conn, findings, self._msl_ns)
         self._spool.add(conn.stream, json_report.dumps(json_report.connection_object(report)))
 
-    def end(self, session: Session, compression: str) -> None:
+    def end(self, session: Session) -> None:
         """Write the capture with its connections, one a line."""
-        capture = capture_report(session.facts, self._path, session.findings, compression)
+        capture = capture_report(session.facts, self._path, session.findings)
         head = json_report.dumps(json_report.capture_object(capture))
         self._output.write((",\n" if self._captures else "\n") + head[:-1] + ',"connections":[')
         for index, connection in enumerate(self._spool):
@@ -186,9 +186,9 @@ class JsonLinesFormat:
         report = connection_report(conn, findings, self._msl_ns)
         self._line({"path": self._path, **json_report.connection_object(report)})
 
-    def end(self, session: Session, compression: str) -> None:
+    def end(self, session: Session) -> None:
         """Write the capture."""
-        capture = capture_report(session.facts, self._path, session.findings, compression)
+        capture = capture_report(session.facts, self._path, session.findings)
         self._line({"capture": json_report.capture_object(capture)})
 
     def failed(self, message: str, offset: int | None) -> None:

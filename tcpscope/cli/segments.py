@@ -9,7 +9,7 @@ from tcpscope.cli.output import FAILED, Output, failure
 
 
 @click.command(name="segments", short_help="List the TCP segments of a capture, one a row.")
-@click.argument("file", metavar="FILE")
+@click.argument("files", nargs=-1, required=True, metavar="FILE")
 @click.option(
     "--connection", "stream", type=click.IntRange(min=0), metavar="N", help="Only this connection (tcp.stream)."
 )
@@ -21,43 +21,51 @@ from tcpscope.cli.output import FAILED, Output, failure
     show_default=True,
     help="table: for people, times since the first segment. csv, jsonl: for programs.",
 )
+@click.option(
+    "--join",
+    is_flag=True,
+    help="Take several FILEs: one capture that was split while it was taken. Frame numbers count through all of them.",
+)
 @output_option
 @reading_options
 def command(
-    file: str,
+    files: tuple[str, ...],
     stream: int | None,
     format_name: str,
+    join: bool,
     output: str | None,
     msl: float,
     verify_checksums: bool,
     max_connections: int,
+    salvage: bool,
     no_progress: bool,
 ) -> int:
     """List the TCP segments of a capture in file order, with Wireshark's analysis and both sides' states.
 
     FILE is the path of a capture, or - for standard input.
     """
-    from tcpscope.capture.source import open_source
-    from tcpscope.cli.progress import Progress
-    from tcpscope.cli.reading import problem_of, read_into
+    from tcpscope.capture.join import in_order
+    from tcpscope.cli.reading import problems_of, read_capture
     from tcpscope.report.segments import CsvRows, JsonRows, SegmentLister, TableRows
 
-    options = make_options(msl, verify_checksums, max_connections)
-    with open_source(file) as source, Output(output, (file,)) as out:
+    options = make_options(msl, verify_checksums, max_connections, salvage=salvage)
+    if join:
+        files = tuple(part.path for part in in_order(files))
+    elif len(files) > 1:
+        raise click.UsageError("Several files need --join: they are then read as one capture.")
+    with Output(output, files) as out:
         rows: CsvRows | JsonRows | TableRows
         if format_name == "csv":
-            rows = CsvRows(out.write)
+            rows = CsvRows(out.write, join)
         elif format_name == "jsonl":
-            rows = JsonRows(out.write)
+            rows = JsonRows(out.write, join)
         else:
             rows = TableRows(out.write, out.style("never"))
         lister = SegmentLister(options, rows.row, stream)
         rows.begin()
-        with Progress(source.name, source.size, not no_progress and not out.on_terminal) as bar:
-            stopped = read_into(source, lister.feed, bar)
-        lister.finish(*stopped)
+        read_capture(files, lister, not no_progress and not out.on_terminal)
         rows.end()
-    problem = problem_of(source.name, lister.pipeline)
-    if problem:
+    problems = list(problems_of(lister.pipeline))
+    for problem in problems:
         failure(problem)
-    return FAILED if problem else 0
+    return FAILED if problems else 0

@@ -23,7 +23,7 @@ from tcpscope.state.transitions import STATE_NAMES, UNKNOWN
 from tcpscope.wire.address import endpoints, format_address
 
 if TYPE_CHECKING:
-    from tcpscope.pipeline import CaptureFacts
+    from tcpscope.pipeline import CaptureFacts, FileFacts
     from tcpscope.rules.base import Finding
     from tcpscope.state.connection import Connection
     from tcpscope.state.listeners import Listener
@@ -87,7 +87,6 @@ def capture_report(
     facts: CaptureFacts,
     path: str,
     findings: Sequence[Finding],
-    compression: str = "",
     connections: tuple[model.ConnectionReport, ...] = (),
 ) -> model.CaptureReport:
     """Everything that a report says about a capture as a whole. ``path``: what the user called it."""
@@ -95,7 +94,7 @@ def capture_report(
     return model.CaptureReport(
         path=path,
         format=facts.format,
-        compression=compression,
+        files=tuple(_file(file) for file in facts.files),
         frames=facts.frames,
         segments=facts.segments,
         skipped=dict(facts.skipped),
@@ -104,6 +103,8 @@ def capture_report(
         complete=facts.complete,
         damage=facts.damage,
         damage_offset=None if facts.damage_offset < 0 else facts.damage_offset,
+        gap_count=facts.gap_count,
+        skipped_bytes=facts.skipped_bytes,
         truncated_frames=facts.truncated_frames,
         dropped=None if facts.dropped < 0 else facts.dropped,
         untimed=facts.untimed,
@@ -117,6 +118,19 @@ def capture_report(
         listeners=tuple(_listener(listener) for listener in queues[:MAX_LISTENERS]),
         findings=ordered(findings),
         connections=connections,
+    )
+
+
+def _file(file: FileFacts) -> model.FileReport:
+    return model.FileReport(
+        file.name,
+        file.format,
+        file.compression,
+        file.first_frame,
+        file.frames,
+        file.damage,
+        None if file.damage_offset < 0 else file.damage_offset,
+        tuple(model.Gap(gap.offset, gap.length, gap.text) for gap in file.gaps),
     )
 
 

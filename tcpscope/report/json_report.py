@@ -88,7 +88,8 @@ def capture_object(capture: model.CaptureReport) -> Object:
         "last_time": _time(capture.last_time_ns),
         "duration": _seconds(capture.duration_ns),
         "complete": capture.complete,
-        "damage": {"message": capture.damage, "offset": capture.damage_offset} if capture.damage else None,
+        "damage": _damage(capture.damage, capture.damage_offset),
+        **({"files": [_file(file) for file in capture.files]} if _has_parts(capture) else {}),
         "truncated_frames": capture.truncated_frames,
         "dropped": capture.dropped,
         "untimed_frames": capture.untimed,
@@ -100,6 +101,27 @@ def capture_object(capture: model.CaptureReport) -> Object:
         "evicted_connections": capture.evicted,
         "listeners": [_listener(listener) for listener in capture.listeners],
         "findings": [finding_object(finding) for finding in capture.findings],
+    }
+
+
+def _damage(message: str, offset: int | None) -> Object | None:
+    return {"message": message, "offset": offset} if message else None
+
+
+def _has_parts(capture: model.CaptureReport) -> bool:
+    """Whether there is more to say of the files than that there is one."""
+    return len(capture.files) > 1 or capture.gap_count > 0
+
+
+def _file(file: model.FileReport) -> Object:
+    return {
+        "path": file.path,
+        "format": file.format or None,
+        "compression": file.compression or None,
+        "first_frame": file.first_frame,
+        "frames": file.frames,
+        "damage": _damage(file.damage, file.damage_offset),
+        "skipped": [{"offset": gap.offset, "length": gap.length, "message": gap.text} for gap in file.gaps],
     }
 
 

@@ -211,6 +211,29 @@ class ListenerReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """``length`` damaged bytes at ``offset`` of a file that were stepped over, and what was wrong with them."""
+
+    offset: int
+    length: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """One of the files that a capture consists of. Its frames are numbered from ``first_frame`` on."""
+
+    path: str
+    format: str
+    compression: str  # such as "gzip"; "" if the input was not compressed
+    first_frame: int
+    frames: int
+    damage: str
+    damage_offset: int | None
+    gaps: tuple[Gap, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureReport:
     """One capture: what it holds, what is wrong with it, and the connections that were asked for.
 
@@ -220,7 +243,7 @@ class CaptureReport:
 
     path: str
     format: str
-    compression: str  # such as "gzip"; "" if the input was not compressed
+    files: tuple[FileReport, ...]  # more than one where they were joined
     frames: int
     segments: int
     skipped: dict[str, int]
@@ -229,6 +252,8 @@ class CaptureReport:
     complete: bool
     damage: str
     damage_offset: int | None
+    gap_count: int  # damaged places that were stepped over
+    skipped_bytes: int
     truncated_frames: int
     dropped: int | None
     untimed: int
@@ -242,6 +267,11 @@ class CaptureReport:
     listeners: tuple[ListenerReport, ...]
     findings: tuple[Finding, ...]
     connections: tuple[ConnectionReport, ...] = ()
+
+    @property
+    def compression(self) -> str:
+        """Such as "gzip"; "" if the input was not compressed."""
+        return self.files[0].compression if self.files else ""
 
     @property
     def duration_ns(self) -> int | None:

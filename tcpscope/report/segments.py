@@ -9,7 +9,6 @@ from tcpscope.pipeline import CollectorPause, Pipeline
 from tcpscope.report.build import host_ports
 from tcpscope.report.json_report import dumps
 from tcpscope.report.quantities import rfc3339
-from tcpscope.report.session import cut_short
 from tcpscope.report.table import table
 from tcpscope.state.facts import CAUSE_NAMES
 from tcpscope.state.transitions import STATE_NAMES, UNKNOWN
@@ -37,6 +36,8 @@ COLUMNS: Final = (
     "client_state",
     "server_state",
 )
+JOINED: Final = ("file", "file_frame")
+"""Columns that the rows of joined files have, too."""
 
 MAX_HOSTS: Final = 65_536  # flow keys whose text is remembered
 BLOCK: Final = 500  # rows of a table that are aligned with each other
@@ -60,6 +61,8 @@ class Row(NamedTuple):
     cause: str
     client_state: str
     server_state: str
+    file: str  # of joined files the one that holds the frame, and its number there
+    file_frame: int
 
 
 def _letters(flags: int) -> str:
@@ -80,10 +83,20 @@ class SegmentLister:
     def __init__(self, options: Options, row: Callable[[Row], None], stream: int | None = None) -> None:
         self._row = row
         self._stream = stream
-        self.pipeline = Pipeline(_forget, options.msl_ns, options.verify_checksums, options.max_connections)
+        self.pipeline = Pipeline(
+            _forget, options.msl_ns, options.verify_checksums, options.max_connections, False, options.salvage
+        )
         self._analyzer = WiresharkAnalyzer()
         self._hosts: dict[bytes, tuple[str, str]] = {}
         self._analyses: dict[int, str] = {0: ""}
+        self._file = ""
+        self._frames_before = 0
+
+    def begin_file(self, name: str) -> None:
+        """The bytes that come are those of this file."""
+        if self.pipeline.file_ended:
+            self.pipeline.next_file()
+        self._file = name
 
     def feed(self, data: bytes) -> bool:
         """The next bytes, in chunks of any size. False: the capture has ended, by damage or since it is none."""
@@ -91,11 +104,16 @@ class SegmentLister:
         self._drain()
         return not self.pipeline.reader.ended
 
-    def finish(self, stopped: str = "", offset: int = -1) -> None:
-        """No more bytes. ``stopped``: one line on why not, where the input would have gone on, and at which byte."""
+    def end_file(self, name: str, compression: str = "", stopped: str = "", offset: int = -1) -> None:
+        """No more bytes of this file. ``stopped``: one line on why not, where it would have gone on, and at which byte."""
         self.pipeline.reader.finish()
         self._drain()
-        cut_short(self.pipeline.finish(), stopped, offset)
+        self.pipeline.end_file(name, compression, stopped, offset)
+        self._frames_before = self.pipeline.reader.frames
+
+    def finish(self) -> None:
+        """No more files."""
+        self.pipeline.finish()
 
     def _drain(self) -> None:
         pipeline, analyzer, row = self.pipeline, self._analyzer, self._row
@@ -125,6 +143,8 @@ class SegmentLister:
                         CAUSE_NAMES[conn.last_cause] if conn.last_cause >= 0 else "",
                         _STATES[conn.client.state],
                         _STATES[conn.server.state],
+                        self._file,
+                        seg.frame - self._frames_before,
                     )
                 )
 
@@ -142,19 +162,21 @@ class SegmentLister:
 
 
 class CsvRows:
-    """Comma-separated values with a header line. No cell needs quotes: none has text that a sender may choose."""
+    """Comma-separated values with a header line. No cell but the name of a file needs quotes: none has text of a sender's."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    def __init__(self, write: Callable[[str], None], joined: bool = False) -> None:
         self._write = write
+        self._joined = joined
 
     def begin(self) -> None:
         """Write the header."""
-        self._write(",".join(COLUMNS) + "\n")
+        self._write(",".join(COLUMNS + JOINED if self._joined else COLUMNS) + "\n")
 
     def row(self, row: Row) -> None:
         """Write one segment."""
-        frame, time, *rest = row
-        self._write(f"{frame},{rfc3339(time)},{','.join(map(str, rest))}\n")
+        frame, time, *rest, file, file_frame = row
+        end = f',"{file.replace(chr(34), chr(34) * 2)}",{file_frame}' if self._joined else ""
+        self._write(f"{frame},{rfc3339(time)},{','.join(map(str, rest))}{end}\n")
 
     def end(self) -> None:
         """There is no end."""
@@ -163,15 +185,19 @@ class CsvRows:
 class JsonRows:
     """One JSON object a line."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    def __init__(self, write: Callable[[str], None], joined: bool = False) -> None:
         self._write = write
+        self._joined = joined
 
     def begin(self) -> None:
         """There is no head."""
 
     def row(self, row: Row) -> None:
         """Write one segment."""
-        self._write(dumps({**row._asdict(), "time": rfc3339(row.time)}) + "\n")
+        fields = {**row._asdict(), "time": rfc3339(row.time)}
+        if not self._joined:
+            del fields["file"], fields["file_frame"]
+        self._write(dumps(fields) + "\n")
 
     def end(self) -> None:
         """There is no end."""

@@ -15,14 +15,8 @@ if TYPE_CHECKING:
     from tcpscope.state.connection import Connection
 
 
-def cut_short(facts: CaptureFacts, stopped: str, offset: int) -> None:
-    """Note in the facts that the input was not read to its end; an empty ``stopped`` says that it was."""
-    if stopped:
-        facts.damage, facts.damage_offset, facts.complete = stopped, offset, False
-
-
 class Session:
-    """Feed the bytes of one capture, then finish.
+    """Feed the bytes of one capture and end its file, or of several files with ``next_file`` between them; then finish.
 
     ``sink`` gets each connection with its findings when it is over; ``stream`` limits judging and counting to the
     connection of that number. After :meth:`finish`, ``facts`` and ``findings`` are those of the capture.
@@ -37,7 +31,12 @@ class Session:
         self._stream = stream
         self._judge = Judge(options)
         self.pipeline = Pipeline(
-            self._over, options.msl_ns, options.verify_checksums, options.max_connections, options.zeek
+            self._over,
+            options.msl_ns,
+            options.verify_checksums,
+            options.max_connections,
+            options.zeek,
+            options.salvage,
         )
 
     @property
@@ -45,17 +44,26 @@ class Session:
         """The facts of the capture so far; complete after :meth:`finish`."""
         return self.pipeline.facts
 
+    def begin_file(self, name: str) -> None:
+        """The bytes that come are those of this file."""
+        if self.pipeline.file_ended:
+            self.pipeline.next_file()
+
     def feed(self, data: bytes) -> bool:
         """The next bytes, in chunks of any size. False: the capture has ended, by damage or since it is none."""
         with CollectorPause():
             self.pipeline.feed(data)
         return not self.pipeline.reader.ended
 
-    def finish(self, stopped: str = "", offset: int = -1) -> None:
-        """No more bytes. ``stopped``: one line on why not, where the input would have gone on, and at which byte."""
+    def end_file(self, name: str, compression: str = "", stopped: str = "", offset: int = -1) -> None:
+        """No more bytes of this file. ``stopped``: one line on why not, where it would have gone on, and at which byte."""
+        with CollectorPause():
+            self.pipeline.end_file(name, compression, stopped, offset)
+
+    def finish(self) -> None:
+        """No more files."""
         with CollectorPause():
             facts = self.pipeline.finish()
-        cut_short(facts, stopped, offset)
         self.summary.frames = facts.frames
         self.findings = self._judge.capture(facts)
         self.summary.count(self.findings, of_connection=False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tcpscope.report.escape import printable
-from tcpscope.report.model import SEVERITIES, CaptureReport, ConnectionReport, ListenerReport, Summary
+from tcpscope.report.model import SEVERITIES, CaptureReport, ConnectionReport, FileReport, ListenerReport, Summary
 from tcpscope.report.quantities import day_and_time
 from tcpscope.report.style import Style
 from tcpscope.report.table import table
@@ -19,6 +19,7 @@ ROWS: Final = 20
 FINDINGS_PER_CONNECTION: Final = 5
 FINDINGS_PER_RULE: Final = 3
 LISTENERS: Final = 5
+FILES: Final = 6
 UNLIMITED: Final = 1 << 60
 
 
@@ -40,7 +41,7 @@ def capture_text(style: Style, capture: CaptureReport, summary: Summary, *, show
     shown = capture.connections
     excerpt = Excerpt(UNLIMITED, UNLIMITED) if show_all else Excerpt(FINDINGS_PER_RULE, FINDINGS_PER_CONNECTION)
     parts = [capture_head(style, capture)]
-    parts += [finding_text(style, finding) for finding in excerpt.take(capture.findings)]
+    parts += [finding_text(style, finding, capture.files) for finding in excerpt.take(capture.findings)]
     if listeners := _listeners(style, capture.listeners, UNLIMITED if show_all else LISTENERS):
         parts += ["", listeners]
     if shown:
@@ -53,7 +54,7 @@ def capture_text(style: Style, capture: CaptureReport, summary: Summary, *, show
     for connection in shown:
         if taken := excerpt.take(connection.findings):
             parts += ["", connection_line(style, connection)]
-            parts += [finding_text(style, finding) for finding in taken]
+            parts += [finding_text(style, finding, capture.files) for finding in taken]
             if rest := len(connection.findings) - len(taken):
                 more = f"  {words.plural(rest, 'more finding')}: --connection {connection.stream} shows all"
                 parts.append(style.paint(more, "dim"))
@@ -72,18 +73,37 @@ def connection_line(style: Style, connection: ConnectionReport) -> str:
 def capture_head(style: Style, capture: CaptureReport) -> str:
     """The first lines: what the capture is and what it lacks."""
     kind = f"{capture.format} in {capture.compression}" if capture.compression else capture.format
+    title = (
+        capture.path
+        if len(capture.files) < 2
+        else f"{capture.path} and {words.plural(len(capture.files) - 1, 'further file')}"
+    )
     counts = [kind, words.plural(capture.frames, "frame"), words.plural(capture.segments, "TCP segment")]
     counts.append(words.plural(capture.connection_count, "connection"))
-    lines = [style.paint(printable(capture.path, backslash=False), "head"), style.wrap(", ".join(counts), "  ")]
+    lines = [style.paint(printable(title, backslash=False), "head"), style.wrap(", ".join(counts), "  ")]
     if capture.first_time_ns is not None and capture.duration_ns is not None:
         lines.append(f"  {words.span(capture.duration_ns)} from {day_and_time(capture.first_time_ns)}")
     if skipped := sum(capture.skipped.values()):
         reasons = sorted(capture.skipped.items(), key=lambda item: (-item[1], item[0]))
         text = ", ".join(f"{count:,} {name}" for name, count in reasons)
         lines.append(style.wrap(f"{words.plural(skipped, 'frame')} not analysed: {text}", "    ", "  "))
+    if len(capture.files) > 1:
+        lines += _files(capture.files)
     for problem in _problems(capture):
         lines.append(style.paint(style.wrap(problem, "    ", "  "), "warning"))
     return "\n".join(lines)
+
+
+def _files(files: Sequence[FileReport]) -> list[str]:
+    """Which frames are in which file: the first and the last few of many."""
+    shown = list(files) if len(files) <= FILES else [*files[: FILES // 2], *files[-FILES // 2 :]]
+    lines = []
+    for file in shown:
+        frames = f"frames {file.first_frame:,}–{file.first_frame + file.frames - 1:,}" if file.frames else "no frames"
+        lines.append(f"  {frames}: {printable(file.path, backslash=False)}")
+    if len(files) > FILES:
+        lines.insert(FILES // 2, f"  … {words.plural(len(files) - FILES, 'file')} between them")
+    return lines
 
 
 def _problems(capture: CaptureReport) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from tcpscope.report.certificates import CertificateReport
 from tcpscope.report.escape import printable
-from tcpscope.report.model import ConnectionReport, StateStep, SynOptions, TlsReport, Traffic
+from tcpscope.report.model import ConnectionReport, FileReport, StateStep, SynOptions, TlsReport, Traffic
 from tcpscope.report.quantities import day_and_time, size
 from tcpscope.report.style import Style
 from tcpscope.report.table import table, table_width
@@ -68,7 +69,7 @@ _COUNTERS: Final[tuple[tuple[str, str, bool], ...]] = (
 )
 
 
-def connection_text(style: Style, connection: ConnectionReport) -> str:
+def connection_text(style: Style, connection: ConnectionReport, files: Sequence[FileReport] = ()) -> str:
     """Everything that is known about one connection, in the order of its life."""
     parts = [
         _head(style, connection),
@@ -79,7 +80,7 @@ def connection_text(style: Style, connection: ConnectionReport) -> str:
     ]
     if connection.tls is not None:
         parts.append(_tls(style, connection, connection.tls))
-    parts.append(_findings(style, connection))
+    parts.append(_findings(style, connection, files))
     return "\n\n".join(parts)
 
 
@@ -275,8 +276,8 @@ def _certificate(style: Style, one: CertificateReport) -> str:
     return style.wrap(text, "    ", "  ")
 
 
-def _findings(style: Style, connection: ConnectionReport) -> str:
+def _findings(style: Style, connection: ConnectionReport, files: Sequence[FileReport]) -> str:
     title = style.paint("Findings", "head")
     if not connection.findings:
         return f"{title}: {style.paint('none', 'good')}"
-    return "\n".join([title, *(finding_text(style, finding) for finding in connection.findings)])
+    return "\n".join([title, *(finding_text(style, finding, files) for finding in connection.findings)])

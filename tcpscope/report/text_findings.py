@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tcpscope.report.escape import printable
-from tcpscope.report.model import SEVERITIES, RuleCount, Summary
+from tcpscope.report.model import SEVERITIES, FileReport, RuleCount, Summary
 from tcpscope.report.quantities import frame_list
 from tcpscope.report.style import Style
 from tcpscope.report.table import table
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from tcpscope.rules.base import Finding
 
 
-def finding_text(style: Style, finding: Finding, indent: str = "  ") -> str:
-    """One finding in a few lines."""
+def finding_text(style: Style, finding: Finding, files: Sequence[FileReport] = (), indent: str = "  ") -> str:
+    """One finding in a few lines. ``files``: those of the capture; of several the one with the frame to look at is named."""
     where = [finding.side] if finding.side else []
     if finding.frames:
         where.append(frame_list(finding.frames))
@@ -26,6 +27,8 @@ def finding_text(style: Style, finding: Finding, indent: str = "  ") -> str:
         where.append(frame_list([finding.frame]))
     if finding.count > max(1, len(set(finding.frames))):
         where.append(words.times(finding.count))
+    if len(files) > 1 and finding.frame is not None:
+        where.append(f"{finding.frame} is {in_file(files, finding.frame)}")
     name = f"{finding.severity} {finding.code} {finding.name}"
     head = style.wrap(" · ".join([name, *where]), indent + "    ", indent)
     head = head.replace(name, style.paint(finding.severity, finding.severity) + name.removeprefix(finding.severity), 1)
@@ -35,6 +38,12 @@ def finding_text(style: Style, finding: Finding, indent: str = "  ") -> str:
         display_filter = printable(finding.display_filter, backslash=False)
         lines.append(f"{indent}    {style.paint(f'Wireshark: {display_filter}', 'dim')}")
     return "\n".join(lines)
+
+
+def in_file(files: Sequence[FileReport], frame: int) -> str:
+    """Where a frame is that is numbered through all files: ``frame 12 of b.pcap``."""
+    file = files[bisect_right(files, frame, key=lambda file: file.first_frame) - 1]
+    return f"frame {frame - file.first_frame + 1} of {printable(file.path, backslash=False)}"
 
 
 class Excerpt:

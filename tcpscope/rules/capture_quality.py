@@ -20,7 +20,7 @@ class CaptureDamaged(Rule):
 
     What it does:
         Reports a file whose last record is cut off, or that holds something which is no record. What was read up to
-        there is judged.
+        there is judged; with --salvage the next records that follow each other are looked for, and judged too.
 
     Why it matters:
         Connections that go on behind the damage look as if they had stopped.
@@ -42,7 +42,16 @@ class CaptureDamaged(Rule):
 
     def judge_capture(self, capture: CaptureFacts, ctx: Context) -> Iterable[Finding]:
         """Where, and what is wrong."""
-        if capture.complete and not capture.damage:
+        if capture.complete:
+            return
+        if not capture.damage:
+            places = plural(capture.gap_count, "damaged place")
+            yield self.capture_finding(
+                f"The capture has {places}: {plural(capture.skipped_bytes, 'byte')} could not be read as frames and "
+                "were stepped over, so frames are missing there",
+                f"frame.number <= {max(1, capture.frames)}",
+                count=capture.gap_count,
+            )
             return
         where = f" at byte {capture.damage_offset:,}" if capture.damage_offset >= 0 else ""
         yield self.capture_finding(
