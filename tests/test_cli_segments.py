@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import tcpscope
 from tcpscope.cli.main import run
 from tests.captures import clean, many, scenario
 from tests.scenario import build, parse
@@ -130,3 +131,30 @@ def test_a_cut_capture_is_listed_as_far_as_it_goes(capsys: Capsys) -> None:
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 9
     assert err.startswith("tcpscope: cut.pcap: cut inside a packet record at byte ")
+
+
+def test_vnc_on_another_port_takes_a_second_stream_number_as_in_wireshark(capsys: Capsys) -> None:
+    """tshark 4.0 gives what follows the server's version a tcp.stream of its own; numbers after it shift (RFC 6143 7.1.1)."""
+    text = r"""# Two VNC servers, one on a port of its own choice.
+server: 10.0.0.2:6900
+client2: 10.0.0.1:40001
+server2: 10.0.0.2:5900
+0.000 C > S S
++.001 S > C S.
++.001 C > S .
++.001 S > C P. data "RFB 003.008\n"
++.001 C2 > S2 S
++.001 C > S P. data "RFB 003.008\n"
++.001 S > C P. (2)
++.001 S2 > C2 S.
++.001 C2 > S2 .
++.001 S2 > C2 P. data "RFB 003.008\n"
++.001 C2 > S2 P. data "RFB 003.008\n"
+"""
+    Path("vnc.pcap").write_bytes(build(parse(text)))
+    streams = [int(row["stream"]) for row in rows("vnc.pcap", capsys)]
+    assert streams == [0, 0, 0, 0, 1, 2, 2, 1, 1, 1, 1]
+    late = build(parse(text.replace("5900", "80") + "+1 C > S S seq =77\n+.001 S > C S.\n"))
+    Path("late.pcap").write_bytes(late)
+    assert int(rows("late.pcap", capsys)[-1]["stream"]) == 4
+    assert [connection.stream for connection in tcpscope.analyze("late.pcap").connections] == [0, 1, 4]

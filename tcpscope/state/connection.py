@@ -73,6 +73,7 @@ class Connection:
         self.last_cause: i64 = -1  # CAUSE_ code of the latest segment, -1 if it repeats nothing
         self.unsettled: bool = True  # a SYN or FIN is under way: segments must pass through control
         self.simultaneous_open: bool = False
+        self.renumbering: i64 = 0  # 1: Wireshark gives its next segment a tcp.stream of its own, 2: it has done so
         self.mid_stream: bool = False
         self.continued: bool = False
         self.aborted: bool = False  # an acceptable RST was seen

@@ -39,6 +39,7 @@ from tcpscope.state.keys import canonical_key, reverse_key
 from tcpscope.state.listeners import Listeners
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import ESTABLISHED, REOPEN, SYN_SENT, TIME_WAIT
+from tcpscope.state.wireshark_streams import VNC_VERSION, begins_conversation
 from tcpscope.wire.icmp import IcmpError
 from tcpscope.wire.segment import ACK, FIN, RST, SYN, Segment
 
@@ -126,6 +127,11 @@ class FlowTable:
         elif conn.previous is not None:
             conn = self._choose(conn, side, seg)
             side = CLIENT if key == conn.key else SERVER
+        if conn.renumbering == 1:
+            conn.renumbering = 2
+            self.streams += 1
+        elif seg.length == VNC_VERSION and conn.renumbering == 0 and begins_conversation(seg):
+            conn.renumbering = 1
         self.current = conn
         self.current_side = side
         machine.segment(conn, side, seg)

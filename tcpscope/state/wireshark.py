@@ -11,7 +11,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.state.keys import reverse_key
+from tcpscope.state.keys import canonical_key, reverse_key
 from tcpscope.state.seq import diff
 from tcpscope.state.wireshark_flow import (
     DUPLICATES_STALLED,
@@ -25,6 +25,7 @@ from tcpscope.state.wireshark_flow import (
     UnackedPool,
     sacked_bytes,
 )
+from tcpscope.state.wireshark_streams import VNC_VERSION, begins_conversation
 from tcpscope.wire.segment import ACK, FIN, RST, SYN, Segment
 
 FLAG_NAMES: Final[tuple[str, ...]] = (
@@ -104,6 +105,7 @@ class WiresharkAnalyzer:
         self._is_first: bool = False
         self._is_reused: bool = False
         self._now: i64 = 0
+        self._recognised: dict[bytes, bool] = {}  # canonical keys of flows whose next segment begins a further stream
 
     @property
     def streams(self) -> int:
@@ -152,6 +154,9 @@ class WiresharkAnalyzer:
         self._update(seg, this, peer, flags)
         self._read_options(seg, conversation, this, peer)
         self.initial_rtt = conversation.initial_rtt if conversation.initial_rtt != 0 else UNKNOWN
+        if seg.length == VNC_VERSION and not conversation.recognised and begins_conversation(seg):
+            self._recognised[canonical_key(seg.key)] = True
+            self._forget(seg, direction)
         return flags
 
     # Streams
@@ -169,6 +174,8 @@ class WiresharkAnalyzer:
 
     def _create(self, seg: Segment) -> Direction:
         conversation = Conversation(len(self._completeness))
+        if len(self._recognised) > 0 and self._recognised.pop(canonical_key(seg.key), False):
+            conversation.recognised = True
         self._completeness.append(0)
         peer = self._silent
         # Only a lone SYN leaves nothing to remember of the silent side.
@@ -200,11 +207,16 @@ class WiresharkAnalyzer:
 
     def _replace(self, seg: Segment, old: Direction) -> Direction:
         """Begin a new stream on the ports of an old one."""
-        old.this.drop_all(self._pool)
-        old.peer.drop_all(self._pool)
-        self._directions.pop(reverse_key(seg.key), None)
+        self._forget(seg, old)
         self._is_reused = True
         return self._create(seg)
+
+    def _forget(self, seg: Segment, direction: Direction) -> None:
+        """Whatever comes next on these ports begins a new stream."""
+        direction.this.drop_all(self._pool)
+        direction.peer.drop_all(self._pool)
+        self._directions.pop(seg.key, None)
+        self._directions.pop(reverse_key(seg.key), None)
 
     def _note_completeness(self, seg: Segment, conversation: Conversation) -> None:
         bits: i64 = 0

@@ -255,6 +255,7 @@ class Conversation:
         self.syn_time: i64 = 0
         self.initial_rtt: i64 = 0
         self.mptcp: i64 = 0  # bit set of the MPTCP subtypes seen
+        self.recognised: bool = False  # a dissector began it in the middle of a connection
 
 
 class Direction:
