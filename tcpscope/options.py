@@ -18,6 +18,7 @@ class Options:
     ``max_connections``: live connections kept; beyond it the longest idle one is judged early and the report says so. 0: no limit.
     ``salvage``: behind damage in a capture, look for the next record and go on there.
     ``zeek``: fill in ``conn_state`` and ``history`` as Zeek would; without it they are None and the analysis is faster.
+    ``zeek_server_ports``: Zeek's ``likely_server_ports``, where it does not run with its default scripts.
     """
 
     msl_seconds: float = 30.0
@@ -27,6 +28,7 @@ class Options:
     max_connections: int = 0
     zeek: bool = True
     salvage: bool = False
+    zeek_server_ports: tuple[int, ...] | None = None
 
     @property
     def msl_ns(self) -> int:

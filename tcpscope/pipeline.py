@@ -14,7 +14,7 @@ from tcpscope.state.connection import Connection
 from tcpscope.state.flows import FlowTable
 from tcpscope.state.keys import canonical_key
 from tcpscope.state.listeners import Listener
-from tcpscope.state.zeek import ZeekRow, ZeekView, ZeekWhole
+from tcpscope.state.zeek import SERVER_PORTS, ZeekRow, ZeekView, ZeekWhole
 from tcpscope.wire.decoder import Decoder
 from tcpscope.wire.segment import CHECKSUM_BAD, Segment
 from tcpscope.wire.skips import ICMP_ERROR, SKIP_NAMES
@@ -78,9 +78,12 @@ class Pipeline:
         max_connections: i64,
         zeek: bool = False,
         salvage: bool = False,
+        zeek_ports: frozenset[int] = SERVER_PORTS,
     ) -> None:
         self.sink = sink
-        self.zeek: ZeekView | None = ZeekView() if zeek else None  # costs as much as all the rest of a plain segment
+        self.zeek: ZeekView | None = (
+            ZeekView(zeek_ports) if zeek else None
+        )  # costs as much as all the rest of a plain segment
         self.zeek_rows: dict[bytes, list[ZeekRow]] = {}
         self.facts: CaptureFacts = CaptureFacts()
         self.reader: CaptureReader = CaptureReader(salvage)
@@ -186,7 +189,7 @@ class Pipeline:
         if self.zeek is not None and self.flows.current is not None:
             conn: Connection = self.flows.current
             if conn.zeek is None:
-                conn.zeek = ZeekWhole(seg)
+                conn.zeek = ZeekWhole(seg, self.zeek.server_ports)
             conn.zeek.feed(seg)
         return True
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpscope.wire.decoder import Decoder
+from tcpscope.wire.segment import CHECKSUM_UNKNOWN
 from tests.pcapwriter import ETHERNET, LINK_TYPES, Tcp, link, tcp
 from tests.test_wire_tcp import ADDRESSES, decode
 
@@ -230,6 +231,7 @@ def test_the_length_of_pppoe_counts_before_that_of_ip() -> None:
     data = MACS + words(0x8864, 0x1100, 7, 42, 0x21) + bytes(bare) + bytes(6)
     code, segment = decode(data, ETHERNET)
     assert (code, segment.length, segment.captured) == ("decoded", 0, 0)
+    assert decode(data, ETHERNET, verify=True)[1].checksum == CHECKSUM_UNKNOWN, "it may count bytes that are not there"
 
 
 PATHS = {

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
+import tcpscope
 from tcpscope.state.zeek import ZeekRow, ZeekView
 from tcpscope.state.zeek_endpoint import HOLE_LIMIT, ZeekEndpoint
 from tcpscope.wire.segment import ACK, CHECKSUM_BAD, FIN, PSH, RST, SYN, Segment
+from tests.scenario import build, parse
 
 MASK = 0xFFFFFFFF
 SECOND = 1_000_000_000
@@ -415,3 +418,12 @@ def test_reassembly_gives_up_on_too_many_holes() -> None:
         side.receive(200 + 2 * n, 1, peer)
     assert side.stopped
     assert not side.holds_data()
+
+
+def test_ports_that_tell_the_server_can_be_given(tmp_path: Path) -> None:
+    """zeek -b knows no server ports: who speaks first is the originator (Zeek's likely_server_ports)."""
+    text = "# The middle of a connection.\nserver: 10.0.0.2:443\n0.0 S > C P. 1:101(100) ack 1\n0.1 C > S . 1:1(0) ack 101\n"
+    (tmp_path / "a.pcap").write_bytes(build(parse(text)))
+    for ports, history in ((None, "^dA"), ((), "Da"), ((80,), "Da"), ((80, 443), "^dA")):
+        report = tcpscope.analyze(tmp_path / "a.pcap", tcpscope.Options(zeek_server_ports=ports))
+        assert report.connections[0].history == history

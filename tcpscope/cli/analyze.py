@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from tcpscope.report.model import Summary
 
 
+def _ports(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        ports = tuple(int(port) for port in value.split(",")) if value != "none" else ()
+    except ValueError:
+        raise click.BadParameter("not a list of ports, nor none", ctx, param) from None
+    if not all(0 <= port <= 65535 for port in ports):
+        raise click.BadParameter("a port is from 0 to 65535", ctx, param)
+    return ports
+
+
 @click.command(name="analyze", short_help="Judge every connection of packet captures.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
@@ -40,6 +52,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="table: for people. json: one document. jsonl: one connection a line, as each ends, then the capture.",
 )
+@click.option(
+    "--zeek-server-ports",
+    metavar="PORTS",
+    callback=_ports,
+    help="For conn_state and history: Zeek's likely_server_ports, if it does not run with its default scripts. "
+    "80,443 or, for zeek -b, none.",
+)
 @output_option
 @rule_options
 @click.option(
@@ -55,6 +74,7 @@ def command(
     join: bool,
     show_all: bool,
     format_name: str,
+    zeek_server_ports: tuple[int, ...] | None,
     output: str | None,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
@@ -74,7 +94,7 @@ def command(
     from tcpscope.rules import Judge
 
     zeek = format_name != "table" or stream is not None  # the table has no room for it
-    options = make_options(msl, verify_checksums, max_connections, select, ignore, zeek, salvage)
+    options = make_options(msl, verify_checksums, max_connections, select, ignore, zeek, salvage, zeek_server_ports)
     Judge(options)  # says now, not after the first input, that a rule does not exist
     status = 0
     total = Summary()

@@ -101,8 +101,18 @@ def make_options(
     ignore: Sequence[str] = (),
     zeek: bool = False,
     salvage: bool = False,
+    zeek_server_ports: tuple[int, ...] | None = None,
 ) -> Options:
     """The options of an analysis from those of the command line."""
     from tcpscope.options import Options
 
-    return Options(msl, verify_checksums, rule_names(select), rule_names(ignore), max_connections, zeek, salvage)
+    return Options(
+        msl,
+        verify_checksums,
+        rule_names(select),
+        rule_names(ignore),
+        max_connections,
+        zeek,
+        salvage,
+        zeek_server_ports,
+    )

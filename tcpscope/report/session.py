@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tcpscope.pipeline import CaptureFacts, CollectorPause, Pipeline
 from tcpscope.report.model import Summary
 from tcpscope.rules import Judge
+from tcpscope.state.zeek import SERVER_PORTS
 
 if TYPE_CHECKING:
     from tcpscope.options import Options
@@ -37,6 +38,7 @@ class Session:
             options.max_connections,
             options.zeek,
             options.salvage,
+            SERVER_PORTS if options.zeek_server_ports is None else frozenset(options.zeek_server_ports),
         )
 
     @property

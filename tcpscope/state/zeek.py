@@ -22,7 +22,7 @@ SERVER_PORTS: Final[frozenset[int]] = frozenset((
     992, 993, 995, 1080, 1434, 1883, 2811, 3128, 3268, 3306, 3389, 5222, 5223, 5269, 5432, 6379, 6666, 6667, 6668, 6669,
     8000, 8080, 8888, 20000,
 ))  # fmt: skip
-"""Ports that tell the server where no SYN does: those of the protocols that Zeek's default scripts know."""
+"""Ports that tell the server where no SYN does (likely_server_ports): those of the protocols that Zeek's default scripts know."""
 
 FIRST_SWEEP: Final = 4096  # connections
 
@@ -43,12 +43,12 @@ class ZeekRow:
 class ZeekWhole:
     """conn_state and history of one connection from its first segment to its last, without Zeek's timers and reuse test."""
 
-    def __init__(self, seg: Segment) -> None:
+    def __init__(self, seg: Segment, server_ports: frozenset[int]) -> None:
         first = ZeekEndpoint(True)
         second = ZeekEndpoint(False)
         self._clock: i64 = seg.time_ns
         self._connection: ZeekConnection = ZeekConnection(seg.key, first, second, seg, seg.time_ns)
-        if seg.flags & (SYN | ACK) != SYN and is_from_server(seg):
+        if seg.flags & (SYN | ACK) != SYN and is_from_server(seg, server_ports):
             self._connection.swap_roles()
 
     def feed(self, seg: Segment) -> None:
@@ -78,7 +78,8 @@ class ZeekSide:
 class ZeekView:
     """Takes segments in file order, gives rows. Feed every segment; :meth:`tick` tells the time of other frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, server_ports: frozenset[int] = SERVER_PORTS) -> None:
+        self.server_ports: frozenset[int] = server_ports
         self._sides: dict[bytes, ZeekSide] = {}
         self._rows: list[ZeekRow] = []
         # Stands for a side that has not spoken yet in a connection of one SYN: a SYN flood costs one endpoint a row.
@@ -150,7 +151,7 @@ class ZeekView:
         this = ZeekEndpoint(True)
         peer = self._silent if is_syn else ZeekEndpoint(False)
         connection = ZeekConnection(seg.key, this, peer, seg, self._clock)
-        if not is_syn and is_from_server(seg):
+        if not is_syn and is_from_server(seg, self.server_ports):
             connection.swap_roles()
         side = ZeekSide(connection, this, peer)
         self._sides[seg.key] = side
@@ -175,10 +176,10 @@ class ZeekView:
         self._sweep_at = max(FIRST_SWEEP, 2 * len(self._sides))
 
 
-def is_from_server(seg: Segment) -> bool:
+def is_from_server(seg: Segment, server_ports: frozenset[int]) -> bool:
     """Whether the ports make the sender of a first segment without a plain SYN the server."""
-    if seg.src_port not in SERVER_PORTS:
+    if seg.src_port not in server_ports:
         return False
-    if seg.dst_port in SERVER_PORTS:
+    if seg.dst_port in server_ports:
         return not seg.flags & SYN and seg.src_port < seg.dst_port
     return True

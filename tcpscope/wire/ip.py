@@ -151,6 +151,8 @@ def decode_ipv4(c: Cursor, segment: Segment, reassembler: Reassembler) -> i64:
     if total == 0:  # left to the network card, which cuts the packet into smaller ones (segmentation offload)
         c.verify = False
         total = c.limit - o
+    elif o + total > c.stop:  # than the layer below says: what the checksum counts is not all there
+        c.verify = False
     c.end_at(o + total)
     upper: i64 = o + header
     if header < 20 or upper > c.stop:
@@ -177,6 +179,8 @@ def decode_ipv6(c: Cursor, segment: Segment) -> i64:
         c.verify = False
         c.end_at(max(c.limit, o + 40))
     else:
+        if o + 40 + payload > c.stop:
+            c.verify = False
         c.end_at(o + 40 + payload)
     c.extensions = 0
     if protocol == TCP:
