@@ -91,6 +91,20 @@ def test_one_connection(capsys: Capsys) -> None:
     assert chosen
 
 
+def test_a_range_of_frames(capsys: Capsys) -> None:
+    for value, numbers in (("3-5", [3, 4, 5]), ("8-", [8, 9]), ("-2", [1, 2]), ("4", [4]), ("7-3", [])):
+        assert [int(row["frame"]) for row in rows("clean.pcap", capsys, "--frames", value)] == numbers
+    assert run(["segments", "clean.pcap", "--frames", "a-b"]) == 2
+    assert "no range of frames" in capsys.readouterr().err
+
+
+def test_only_what_is_flagged(capsys: Capsys) -> None:
+    Path("lossy.pcap").write_bytes(build(parse(LOSSY)))
+    found = rows("lossy.pcap", capsys, "--flagged")
+    assert [(row["frame"], row["cause"]) for row in found] == [("5", "timeout")]
+    assert [row["analysis"] for row in rows("clean.pcap", capsys, "--flagged")] == ["window_update"]
+
+
 def test_json_lines_have_the_same_cells(capsys: Capsys) -> None:
     expected = rows("clean.pcap", capsys)
     assert run(["segments", "clean.pcap", "--format", "jsonl"]) == 0

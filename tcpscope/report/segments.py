@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tcpscope.pipeline import CollectorPause, Pipeline
@@ -40,6 +41,7 @@ JOINED: Final = ("file", "file_frame")
 """Columns that the rows of joined files have, too."""
 
 MAX_HOSTS: Final = 65_536  # flow keys whose text is remembered
+MAX_FRAME: Final = 1 << 62
 BLOCK: Final = 500  # rows of a table that are aligned with each other
 
 
@@ -65,6 +67,16 @@ class Row(NamedTuple):
     file_frame: int
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which segments are listed: of one connection, with flags or a cause only, of the frames ``first`` to ``last``."""
+
+    stream: int | None = None
+    flagged: bool = False
+    first: int = 1
+    last: int = MAX_FRAME
+
+
 def _letters(flags: int) -> str:
     return "".join(letter for bit, letter in enumerate("FSRPAUEC") if flags >> bit & 1)
 
@@ -78,11 +90,11 @@ def _forget(conn: Connection) -> None:
 
 
 class SegmentLister:
-    """Feed the bytes of one capture; ``row`` is called with each segment (of connection ``stream``, if given)."""
+    """Feed the bytes of one capture; ``row`` is called with each segment that is chosen."""
 
-    def __init__(self, options: Options, row: Callable[[Row], None], stream: int | None = None) -> None:
+    def __init__(self, options: Options, row: Callable[[Row], None], choice: Choice) -> None:
         self._row = row
-        self._stream = stream
+        self._choice = choice
         self.pipeline = Pipeline(
             _forget, options.msl_ns, options.verify_checksums, options.max_connections, False, options.salvage
         )
@@ -116,13 +128,17 @@ class SegmentLister:
         self.pipeline.finish()
 
     def _drain(self) -> None:
-        pipeline, analyzer, row = self.pipeline, self._analyzer, self._row
+        pipeline, analyzer, row, choice = self.pipeline, self._analyzer, self._row, self._choice
         seg, flows = pipeline.seg, pipeline.flows
         with CollectorPause():
             while pipeline.next_segment():
                 flags = analyzer.analyze(seg)
                 conn = flows.current
-                if conn is None or (self._stream is not None and analyzer.stream != self._stream):
+                if conn is None or (choice.stream is not None and analyzer.stream != choice.stream):
+                    continue
+                if not choice.first <= seg.frame <= choice.last or (
+                    choice.flagged and not flags and conn.last_cause < 0
+                ):
                     continue
                 source, destination = self._hosts.get(seg.key) or self._name(seg.key)
                 analysis = self._analyses.get(flags)
