@@ -133,17 +133,25 @@ class Pipeline:
 
     def next_segment(self) -> bool:
         """Advance to the next TCP segment and apply it; False when more bytes are needed. For callers that look at each."""
-        while self.reader.advance(self.frame):
-            if self._one():
+        while True:
+            if self.decoder.pending:
+                found: bool = self.decoder.more(self.frame, self.seg)
+            elif self.reader.advance(self.frame):
+                found = self._decode()
+            else:
+                return False
+            if found and self._apply():
                 return True
-        return False
 
     def _drain(self) -> None:
         while self.reader.advance(self.frame):
-            self._one()
+            if self._decode():
+                self._apply()
+            while self.decoder.pending and self.decoder.more(self.frame, self.seg):
+                self._apply()
 
-    def _one(self) -> bool:
-        """Decode and apply the current frame. True if it was a segment that counts."""
+    def _decode(self) -> bool:
+        """Decode the current frame. True if it holds a segment."""
         frame: Frame = self.frame
         facts: CaptureFacts = self.facts
         time: i64 = frame.time_ns
@@ -166,10 +174,7 @@ class Pipeline:
             if code == ICMP_ERROR:
                 self.flows.icmp(self.decoder.icmp)
             return False
-        counted: bool = self._apply()
-        while self.decoder.pending and self.decoder.more(frame, self.seg):
-            counted = self._apply()
-        return counted
+        return True
 
     def _apply(self) -> bool:
         """Take in the current segment. True if it counts."""

@@ -13,7 +13,9 @@ import pytest
 import tcpscope
 from tcpscope.cli.main import run
 from tests.captures import clean, many, scenario
+from tests.pcapwriter import Record, Tcp, pcap, tcp
 from tests.scenario import build, parse
+from tests.test_wire_wlan import IEEE802_11, OUI, subframe, wlan
 
 Capsys = pytest.CaptureFixture[str]
 HEAD = "frame,time,stream,side,source,destination,seq,ack,flags,length,window,analysis,cause,client_state,server_state"
@@ -173,3 +175,22 @@ server2: 10.0.0.2:5900
     Path("late.pcap").write_bytes(late)
     assert int(rows("late.pcap", capsys)[-1]["stream"]) == 4
     assert [connection.stream for connection in tcpscope.analyze("late.pcap").connections] == [0, 1, 4]
+
+
+def test_every_segment_of_a_frame_has_its_row(capsys: Capsys) -> None:
+    """An A-MSDU of IEEE 802.11 carries several packets in one frame."""
+    ends = ("10.0.0.1", "10.0.0.2", 40000, 80)
+    packets = [tcp(Tcp(*ends, seq, payload=bytes(length))) for seq, length in ((1, 100), (101, 5), (106, 0))]
+    datagram = OUI + b"\x08\x06" + bytes(28)
+    several = wlan(
+        b"".join(subframe(OUI + b"\x08\x00" + packet) for packet in packets) + datagram, 0x88, extra=b"\x80\0"
+    )
+    single = wlan(OUI + b"\x08\x00" + tcp(Tcp(*ends, 106, flags=0x11)))
+    Path("wlan.pcap").write_bytes(pcap([Record(0, several), Record(1, single)], IEEE802_11))
+    found = rows("wlan.pcap", capsys)
+    assert [(row["frame"], row["seq"], row["length"]) for row in found] == [
+        ("1", "1", "100"),
+        ("1", "101", "5"),
+        ("1", "106", "0"),
+        ("2", "106", "0"),
+    ]
