@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state.endpoint import Endpoint, Transfer
 from tcpscope.state.facts import CLIENT, Fact, FactLog
@@ -36,6 +36,7 @@ COMPLETE_FIN: Final = 16
 COMPLETE_RST: Final = 32
 
 
+@mypyc_attr(acyclic=True)
 class Connection:
     """``client`` and ``server`` are side 0 and side 1 of every fact; ``key`` is the flow key in the client's direction.
 

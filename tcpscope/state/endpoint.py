@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import NO_CHANGE, UNKNOWN, next_state
@@ -22,6 +22,7 @@ OPTION_SCALE: Final = 4
 OPTION_FAST_OPEN: Final = 8
 
 
+@mypyc_attr(acyclic=True)
 class Step:
     """One entry of a state path: the state entered, the frame that made the side enter it (0: not captured) and its time."""
 
@@ -46,6 +47,7 @@ class Sent:
         self.next: Sent | None = None
 
 
+@mypyc_attr(acyclic=True)
 class Hole:
     """Bytes left..right that the capture has not shown although later ones were seen.
 
@@ -62,6 +64,7 @@ class Hole:
         self.beyond_window: bool = False  # that ACK lies beyond every window its sender had opened
 
 
+@mypyc_attr(acyclic=True)
 class Quantiles:
     """Round-trip times in logarithmic buckets of 1/32 octave (at most 3.2 % wide), with exact count, minimum and maximum."""
 
@@ -107,6 +110,7 @@ class Quantiles:
         return self.maximum
 
 
+@mypyc_attr(acyclic=True)
 class Transfer:
     """Data, window and closing of one side. Times are ns; frames 0 and sequence numbers -1 mean "not seen"."""
 
@@ -191,6 +195,7 @@ class Transfer:
         self.backoff: i64 = 0  # consecutive time-outs of the oldest segment
 
 
+@mypyc_attr(acyclic=True)
 class Endpoint:
     """One side. ``isn`` is -1 when its SYN was not captured; ``nxt`` is the highest sequence number sent plus one."""
 

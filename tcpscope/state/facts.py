@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 CLIENT: Final = 0
 SERVER: Final = 1
@@ -143,6 +143,7 @@ CAUSE_NAMES: Final = (
 )
 
 
+@mypyc_attr(acyclic=True)
 class Fact:
     """One observation. See the kind for what the fields mean."""
 
@@ -156,6 +157,7 @@ class Fact:
         self.b: i64 = b
 
 
+@mypyc_attr(acyclic=True)
 class FactLog:
     """The facts of one connection: a bit set of the kinds seen, a count a kind and side, the first KEPT of each kept."""
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 MAX_HELD: Final = 256 * 1024
 MAX_PIECES: Final = 64
 
 
+@mypyc_attr(acyclic=True)
 class Piece:
     """Bytes that arrived ahead of a hole. ``length`` counts also those that the snap length cut off the end of ``data``."""
 
@@ -28,6 +29,7 @@ class Piece:
         self.time_ns: i64 = time_ns
 
 
+@mypyc_attr(acyclic=True)
 class ByteStream:
     """In-order delivery with bounded memory: at most ``limit`` bytes and 64 pieces wait behind a hole.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state.stream import ByteStream
 from tcpscope.state.tls_side import TlsSide
@@ -23,6 +23,7 @@ SERVER: Final = 3  # it sent a ServerHello
 RECORDS: Final = 4  # it has records, met in the middle
 
 
+@mypyc_attr(acyclic=True)
 class Sniffer:
     """One direction: its stream, and, until TLS is found, what is needed to find it.
 

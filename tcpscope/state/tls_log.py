@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state.tls_faults import ALERT_FATAL, ALERT_WARNING
 from tcpscope.wire.tls import is_tls13
@@ -60,6 +60,7 @@ def event_name(code: int) -> str:
     return EVENT_NAMES.get(code, str(code))
 
 
+@mypyc_attr(acyclic=True)
 class TlsEvent:
     """One handshake message or one record that matters for the order.
 
@@ -84,6 +85,7 @@ class TlsEvent:
         self.before: i64 = 0  # application bytes that this side had sent before
 
 
+@mypyc_attr(acyclic=True)
 class TlsAlert:
     """One alert record. ``level`` and ``description`` are -1 where it is encrypted."""
 
@@ -100,6 +102,7 @@ class TlsAlert:
         return self.description < 0
 
 
+@mypyc_attr(acyclic=True)
 class TlsFault:
     """One kind of fault of one side: the first occurrence, and how many there were."""
 
@@ -114,6 +117,7 @@ class TlsFault:
         self.count: i64 = 1
 
 
+@mypyc_attr(acyclic=True)
 class TlsLog:
     """Facts of one connection, written by both directions."""
 

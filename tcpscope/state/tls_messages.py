@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state import tls_faults as f
 from tcpscope.state.tls_log import HELLO_RETRY_REQUEST, MAX_EVENTS, TlsEvent, TlsLog
@@ -32,6 +32,7 @@ ROLE_CLIENT: Final = 0
 ROLE_SERVER: Final = 1
 
 
+@mypyc_attr(acyclic=True)
 class MessageReader:
     """Handshake layer of one direction. The record layer sets ``frame``, ``time_ns`` and ``ack`` before it hands on bytes."""
 

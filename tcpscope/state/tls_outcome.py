@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state import tls_faults as f
 from tcpscope.state.tls_causality import (
@@ -50,6 +50,7 @@ YES: Final = 1
 CANNOT_TELL: Final = -1
 
 
+@mypyc_attr(acyclic=True)
 class Ending:
     """How the TCP connection ended, told by its owner. Sides are TLS roles here: 0 client, 1 server."""
 
@@ -71,6 +72,7 @@ class Ending:
         return self.fin_client or self.fin_server or self.rst_client or self.rst_server
 
 
+@mypyc_attr(acyclic=True)
 class Outcome:
     """Results of one connection."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state import tls_faults as f
 from tcpscope.state.tls_log import (
@@ -43,6 +43,7 @@ DEAD_PROTOCOL: Final = 2  # what follows is no TLS
 DEAD_SSL2: Final = 3  # goes on in SSL 2.0
 
 
+@mypyc_attr(acyclic=True)
 class TlsSide(MessageReader):
     """One direction from the first byte of TLS on. ``position`` is the stream position of that byte."""
 

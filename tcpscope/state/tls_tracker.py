@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state import tls_detect
 from tcpscope.state import tls_faults as f
@@ -25,6 +25,7 @@ from tcpscope.wire.segment import Segment
 MAX_PADDING: Final = 6  # bytes of Ethernet padding that some capture points count into the IP length
 
 
+@mypyc_attr(acyclic=True)
 class TlsConnection:
     """Follow one connection. Sides are 0 and 1 as the caller numbers its endpoints; the roles come from the hellos.
 
