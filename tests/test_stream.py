@@ -116,6 +116,18 @@ def test_bytes_that_the_snap_length_cut_are_a_gap() -> None:
     assert [position for position, _, _ in reader.slices] == [0, 10, 12, 20, 25]
 
 
+def test_an_overlap_of_which_only_old_bytes_were_captured_takes_the_stream_not_back() -> None:
+    reader = Reader()
+    reader.offer(0, TEXT[:100])
+    reader.offer(50, TEXT[50:70], length=100)
+    assert reader.slices[1:] == [(100, b"", -1)]
+    reader.offer(200, TEXT[200:300])
+    reader.offer(190, TEXT[190:195], length=150)
+    reader.offer(150, TEXT[150:200])
+    assert [position for position, _, _ in reader.slices[2:]] == [150, 200, 300]
+    assert reader.stream.next == 340
+
+
 def test_too_much_behind_a_hole_gives_the_hole_up() -> None:
     reader = Reader(limit=1000)
     for o in range(10, 2000, 100):

@@ -79,7 +79,7 @@ class ByteStream:
         self.data = data
         self.start = start + skip
         self.end = start + captured
-        self.position = position + skip
+        self.position = self.next  # also where the snap length cut off all that is new
         self.ack = ack
         self.next = stop
         return True
@@ -106,7 +106,7 @@ class ByteStream:
             self.data = piece.data
             self.start = skip
             self.end = have
-            self.position = piece.position + skip
+            self.position = self.next
             self.ack = piece.ack
             if self.gave_up:
                 self.frame = piece.frame
