@@ -222,6 +222,21 @@ class Endpoint:
         self.bad_checksums: i64 = 0
         self.transfer: Transfer | None = None
 
+    def begin(self, base: i64) -> None:
+        """The stream begins at ``base``. What was counted from there on stands: then the SYN was captured late."""
+        if self.base == base and self.nxt >= 0:
+            return
+        self.base = base
+        self.nxt = base
+        t: Transfer | None = self.transfer
+        if t is not None:
+            # Sent under other numbers: what they said of the order says nothing any more.
+            t.position = 0
+            t.holes = None
+            t.oldest = None
+            t.newest = None
+            t.outstanding = 0
+
     def move(self, event: i64, frame: i64, time_ns: i64) -> bool:
         """Apply one event of the table; True if there is a row. The only writer of ``state`` and of the path."""
         following: i64 = next_state(self.state, event)

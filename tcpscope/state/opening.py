@@ -110,8 +110,7 @@ def _begin(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
     me.syn_count = 1
     me.syn_ip_id = seg.ip_id
     me.isn = seg.seq
-    me.base = (seg.seq + 1) & 0xFFFFFFFF
-    me.nxt = me.base
+    me.begin((seg.seq + 1) & 0xFFFFFFFF)
     me.mss = seg.mss
     me.scale = seg.window_scale if seg.window_scale <= 14 else 14  # RFC 7323 section 2.3
     options: i64 = 0
@@ -219,8 +218,7 @@ def acknowledged_syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, 
             peer.start(LISTEN)
             peer.move(RECEIVE_SYN, me.syn_last_frame, me.syn_last_time)
             peer.move(RECEIVE_ACK_OF_SYN, seg.frame, seg.time_ns)
-            peer.base = seg.ack
-            peer.nxt = seg.ack
+            peer.begin(seg.ack)
             me.una = me.nxt
             opened(conn, seg)
         return True
@@ -233,8 +231,7 @@ def acknowledged_syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, 
         return True
     if peer.other_isn >= 0 and conn.ack_frame == 0 and seg.ack == (peer.other_isn + 1) & 0xFFFFFFFF:
         peer.isn = peer.other_isn
-        peer.base = seg.ack
-        peer.nxt = seg.ack
+        peer.begin(seg.ack)
     low: i64 = (peer.isn + 1) & 0xFFFFFFFF
     if diff(seg.ack, low) < 0 or diff(seg.ack, peer.nxt) > 0:
         if me.syn_frame == 0:
