@@ -31,7 +31,7 @@ def test_sections_number_their_interfaces_anew() -> None:
     assert (reader.format, reader.untimed, reader.truncated_frames, reader.dropped) == ("pcapng", 2, 2, 14)
 
 
-LIMIT = 2**62
+LIMIT = 2**62 - 1  # no two times may be further apart than 64 bits can tell
 TIMES = {
     "microseconds": (6, 1_700_000_000_123_456, 1_700_000_000_123_456_000),
     "nanoseconds": (9, 1_700_000_000_123_456_789, 1_700_000_000_123_456_789),
@@ -71,8 +71,16 @@ def test_offset_of_an_interface(seconds: int, offset_ns: int) -> None:
     made = writer(Interface(tsoffset=seconds))
     made.block(6, struct.pack("<IIIII", 0, 0, 5, 0, 0))
     (packet,), reader = read(made.pack())
-    assert packet.time_ns == 5 + offset_ns
+    assert packet.time_ns == min(5 + offset_ns, LIMIT)
     assert reader.interfaces[0].offset_ns == offset_ns
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_time_and_an_offset_that_are_both_too_far_away(sign: int) -> None:
+    made = writer(Interface(tsresol=0, tsoffset=sign * 2**62))
+    made.block(6, struct.pack("<IiIII", 0, sign * 2**30, 0, 0, 0))
+    (packet,), _ = read(made.pack())
+    assert packet.time_ns == sign * LIMIT
 
 
 def test_interface_without_options_has_microseconds_and_names_are_read() -> None:

@@ -20,8 +20,8 @@ MAX_RECORD: Final = 262144
 NO_PACKET: Final = -1
 """Link type of a frame that is no packet at all, but a record of another kind that Wireshark numbers as a frame."""
 
-MAX_TICKS_NS: Final = 1 << 62
-"""Bound of a time stamp and of an offset in nanoseconds (the year 2116): their sum never leaves 64 bits."""
+MAX_TICKS_NS: Final = (1 << 62) - 1
+"""Bound of times in nanoseconds (the year 2116): neither a sum nor a difference of two of them leaves 64 bits."""
 
 NS_PER_SECOND: Final = 1000000000
 
@@ -99,7 +99,8 @@ class Interface:
             ns = ticks // self.divisor if self.divisor > 0 else 0
         else:
             ns = binary_nanoseconds(ticks, self.shift)
-        return max(min(ns, limit), -limit) + self.offset_ns
+        ns = max(min(ns, limit), -limit) + self.offset_ns
+        return max(min(ns, limit), -limit)
 
 
 def binary_nanoseconds(ticks: i64, shift: i64) -> i64:
