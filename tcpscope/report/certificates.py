@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -51,7 +52,9 @@ def chain(body: bytes) -> list[bytes]:
 
 def describe(body: bytes, side: str, frame: int) -> list[CertificateReport]:
     """What the certificates of one Certificate message say."""
-    return [_one(der, side, frame, position) for position, der in enumerate(chain(body))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what cryptography thinks of a certificate is not for the user's terminal
+        return [_one(der, side, frame, position) for position, der in enumerate(chain(body))]
 
 
 def _one(der: bytes, side: str, frame: int, position: int) -> CertificateReport:
