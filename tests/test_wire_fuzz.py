@@ -1,6 +1,6 @@
 """Frames of every kind, damaged in every way: what is decoded lies within what was captured, and nothing grows.
 
-:func:`run_decoder` is made to be a target of ``python -m tests.fuzz``, too: it takes a capture and a source of choices.
+The target ``decoder`` of ``python -m tests.fuzz`` damages frames and checks them in the same way.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpscope.capture.frame import Frame
-from tcpscope.capture.reader import CaptureReader
 from tcpscope.wire.decoder import Decoder
 from tcpscope.wire.fragments import MAX_DATAGRAMS, MAX_HELD
 from tcpscope.wire.segment import ABSENT, Segment
@@ -113,20 +112,6 @@ def place(frame: Frame, data: bytes, random: Random) -> None:
     frame.data = NOISE[: frame.start] + data + NOISE[: random.choice((0, 60))]
     frame.end = frame.start + len(data)
     frame.wire_length = random.choice((len(data), len(data) + random.randrange(3000), (1 << 32) - 1))
-
-
-def run_decoder(data: bytes, random: Random) -> None:
-    """Every frame of a capture as it is, and now and then one that is damaged."""
-    reader, decoder, frame, other = CaptureReader(), Decoder(random.random() < 0.5), Frame(), Frame()
-    segment = Segment()
-    reader.feed(data)
-    reader.finish()
-    while reader.advance(frame):
-        check(decoder, frame, segment)
-        if random.random() < 0.5:
-            place(other, damaged(frame.data[frame.start : frame.end], random), random)
-            other.number, other.time_ns, other.link_type = frame.number, frame.time_ns, frame.link_type
-            check(decoder, other, segment)
 
 
 @settings(max_examples=400)

@@ -8,19 +8,18 @@ from random import Random
 
 NUMBERS = (0, 1, 2, 3, 7, 0x7F, 0xFF, 0xFFFF, 0x10000, 262144, 262145, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFC, 0xFFFFFFFF)
 MAX_SIZE = 2_000_000
-"""Bytes beyond which a mutant grows no further."""
+"""Bytes beyond which no sample grows."""
 
 
 def mutate(data: bytes, random: Random, others: Sequence[bytes] = ()) -> bytes:
     """A mutant of ``data``: up to six changes, of which the first ones are the likeliest. ``others`` lend it parts."""
-    places = records(data) if random.random() < 0.7 else []
+    places, most = records(data) if random.random() < 0.7 else [], max(MAX_SIZE, len(data))
     for _ in range(min(random.choice((1, 1, 1, 2, 2, 3, 4, 6)), 6)):
         change = random.choice(CHANGES)
         data = change(data, random, places)
         if others and random.random() < 0.03:
             data = splice(data, random.choice(others), random)
-        if len(data) > MAX_SIZE:
-            data = data[:MAX_SIZE]
+        data = data[:most]
     return data
 
 
@@ -128,6 +127,31 @@ def splice(data: bytes, other: bytes, random: Random) -> bytes:
     start = random.randrange(len(other) + 1)
     at = random.randrange(len(data) + 1)
     return data[:at] + other[start : start + random.randrange(1, 5000)] + data[at:]
+
+
+def damage_records(data: bytes, random: Random) -> bytes:
+    """Damage inside several records: their headers, their first bytes, or stretches of zeros and noise over some of them."""
+    places = records(data)
+    out = bytearray(data)
+    for _ in range(random.choice((1, 1, 2, 3, 8))):
+        at = random.choice(places[1:] or [0])
+        match random.randrange(6):
+            case 0:
+                out[at + 8 : at + 16] = struct.pack("<II", random.choice(NUMBERS), random.choice(NUMBERS))
+            case 1:
+                out[at : at + 16] = random.randbytes(16)
+            case 2:
+                size = random.choice((1, 3, 16, 200, 512, 4096))
+                start = at + random.randrange(40)
+                out[start : start + size] = bytes(min(size, max(0, len(out) - start)))
+            case 3:
+                del out[at + random.randrange(20) : at + random.randrange(20, 600)]
+            case 4:
+                out[at + random.randrange(20) : at] = random.randbytes(random.choice((1, 7, 100, 5000)))
+            case _:
+                start = at + random.randrange(20)
+                out[start : start + 1] = random.randbytes(1)
+    return bytes(out[:MAX_SIZE])
 
 
 CHANGES = (number, number, number, add, flip, flip, overwrite, insert, delete, cut, repeat, exchange)
