@@ -15,6 +15,14 @@ from setuptools.command.build_ext import build_ext
 
 HOT = ("tcpscope/capture", "tcpscope/wire", "tcpscope/state")
 
+# Modules of other layers that see every connection.
+ALSO_HOT = (
+    "tcpscope/pipeline.py",
+    "tcpscope/rules/judge.py",
+    "tcpscope/rules/verdicts.py",
+    "tcpscope/report/session.py",
+)
+
 # Modules of the hot layers that stay plain Python, each with its reason.
 PLAIN = {
     "tcpscope/capture/decompress.py": "waits for the libraries that decompress",
@@ -33,7 +41,7 @@ DESCRIBING = {"egg_info", "dist_info", "sdist"}  # commands that need no extensi
 def hot_modules() -> list[str]:
     """The source files to compile, relative to this file, in a stable order."""
     paths = [path for layer in HOT for path in sorted(Path(layer).rglob("*.py")) if path.name != "__init__.py"]
-    return [path.as_posix() for path in [*paths, Path("tcpscope/pipeline.py")] if path.as_posix() not in PLAIN]
+    return [path.as_posix() for path in paths if path.as_posix() not in PLAIN] + list(ALSO_HOT)
 
 
 def extensions() -> list[Extension]:

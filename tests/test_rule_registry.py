@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
 from tcpscope.errors import OptionError
 from tcpscope.options import Options
 from tcpscope.report.model import Report
-from tcpscope.rules import RULES, find_rule, select
+from tcpscope.rules import RULES, find_rule, judge_for, select
 from tcpscope.rules.base import MAX_EVIDENCE, Context, Finding, Rule, Severity
 from tcpscope.rules.judge import Judge
 from tcpscope.rules.manual import HEADINGS, manual
@@ -218,6 +219,7 @@ class Curious(Rule):
     """Remembers what it was asked about."""
 
     code, name, severity, rfc = "TS199", "curious-rule", Severity.NOTE, "RFC 9293 section 3.5"
+    kinds = tuple(range(facts.KIND_COUNT))
     occasions = -1  # everything
     asked = 0
 
@@ -241,6 +243,16 @@ def test_a_clean_connection_costs_no_rule(capture: bytes, asked: int) -> None:
     for connection in connections(capture):
         judge.connection(connection)
     assert Curious.asked == asked
+
+
+@pytest.mark.parametrize("path", scenario_paths(), ids=lambda path: path.stem)
+def test_an_opinion_is_what_the_rules_say(path: Path) -> None:
+    judge = judge_for(Options())
+    for connection in connections(build(load(path))):
+        opinion = judge.opinion(connection)
+        if opinion is not None:
+            said = [(finding.code, finding.severity) for finding in judge.connection(connection)]
+            assert [(finding.code, finding.severity) for finding in opinion.findings] == said
 
 
 # Selection

@@ -91,11 +91,11 @@ def command(
     FILE is the path of a capture, or - for standard input.
     """
     from tcpscope.report.model import SEVERITIES, Summary
-    from tcpscope.rules import Judge
+    from tcpscope.rules import judge_for
 
     zeek = format_name != "table" or stream is not None  # the table has no room for it
     options = make_options(msl, verify_checksums, max_connections, select, ignore, zeek, salvage, zeek_server_ports)
-    Judge(options)  # says now, not after the first input, that a rule does not exist
+    judge_for(options)  # says now, not after the first input, that a rule does not exist
     status = 0
     total = Summary()
     with Output(output, files) as out:
@@ -130,7 +130,7 @@ def _analyze(
     from tcpscope.report.session import Session
 
     report.start(paths[0])
-    session = Session(options, report.connection, stream)
+    session = Session(options, report.connection, stream, report.threshold)
     try:
         if len(paths) > 1:
             paths = tuple(part.path for part in in_order(paths))

@@ -13,6 +13,7 @@ from tcpscope.cli.output import Output, Spool
 from tcpscope.report import json_report, text
 from tcpscope.report.build import capture_report, connection_report
 from tcpscope.report.model import SEVERITIES, ConnectionReport, Summary
+from tcpscope.report.session import Threshold
 from tcpscope.report.text_connection import connection_text
 from tcpscope.report.text_findings import finding_text
 from tcpscope.version import __version__
@@ -30,6 +31,9 @@ class Format(Protocol):
 
     streaming: bool
     """Whether output comes while the input is still being read."""
+
+    threshold: Threshold
+    """Which connections of the current input are not wanted any more."""
 
     def begin(self) -> None:
         """Before the first input."""
@@ -66,6 +70,7 @@ class TableFormat:
         # A heap with the least bad connection on top; the counter keeps equal ranks from comparing what follows.
         self._kept: list[tuple[tuple[int, int], int, ConnectionReport]] = []
         self._counter = count()
+        self.threshold = Threshold()
 
     def begin(self) -> None:
         """Nothing is written before the first input is read."""
@@ -74,6 +79,7 @@ class TableFormat:
         """Forget the connections of the input before."""
         self._path = path
         self._kept = []
+        self.threshold = Threshold()
 
     def connection(self, conn: Connection, findings: list[Finding]) -> None:
         """Keep it if it is among the worst."""
@@ -87,6 +93,9 @@ class TableFormat:
             heapq.heapreplace(self._kept, entry)
         else:
             heapq.heappush(self._kept, entry)
+        if self._rows is not None and len(self._kept) >= self._rows:
+            severity, stream = self._kept[0][0]
+            self.threshold.severity, self.threshold.stream = -severity, -stream
 
     def end(self, session: Session) -> None:
         """Write the report of the input."""
@@ -126,6 +135,7 @@ class JsonFormat:
         self._captures = 0
         self._spool = Spool()
         self._errors: list[json_report.Value] = []
+        self.threshold = Threshold()
 
     def begin(self) -> None:
         """Write the head of the document."""
@@ -173,6 +183,7 @@ class JsonLinesFormat:
         self._output = output
         self._msl_ns = options.msl_ns
         self._path = ""
+        self.threshold = Threshold()
 
     def begin(self) -> None:
         """There is no head."""

@@ -302,18 +302,18 @@ class Summary:
     findings: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SEVERITIES, 0))
     by_rule: dict[str, RuleCount] = field(default_factory=dict)
 
-    def count(self, findings: Sequence[Finding], *, of_connection: bool) -> None:
-        """Add the findings of one connection, or of a capture."""
+    def count(self, findings: Sequence[Finding], *, of_connection: bool, times: int = 1) -> None:
+        """Add the findings of one connection, or of a capture; of so many connections with the same findings."""
         codes = set()
         for finding in findings:
-            self.findings[finding.severity] += 1
+            self.findings[finding.severity] += times
             rule = self.by_rule.setdefault(finding.code, RuleCount(finding.name, finding.severity))
-            rule.findings += 1
+            rule.findings += times
             rule.severity = min(rule.severity, finding.severity, key=SEVERITIES.index)
             codes.add(finding.code)
         if of_connection:
             for code in codes:
-                self.by_rule[code].connections += 1
+                self.by_rule[code].connections += times
 
     def add(self, other: Summary) -> None:
         """Add the counts of another capture, but for those by rule."""

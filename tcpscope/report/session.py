@@ -3,35 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import i64
 
 from tcpscope.pipeline import CaptureFacts, CollectorPause, Pipeline
 from tcpscope.report.model import Summary
-from tcpscope.rules import Judge
+from tcpscope.rules import judge_for
+from tcpscope.rules.judge import CLEAN, Judge, Opinion
+from tcpscope.state.connection import Connection
 from tcpscope.state.zeek import SERVER_PORTS
 
 if TYPE_CHECKING:
     from tcpscope.options import Options
     from tcpscope.rules.base import Finding
-    from tcpscope.state.connection import Connection
+
+ALL_STREAMS: Final = -1
+
+
+class Threshold:
+    """What a sink still wants: connections worse than ``severity``, or as bad and with a number below ``stream``.
+
+    A sink that shows only the worst raises it as it goes. Connections behind it are judged and counted, and no more.
+    """
+
+    def __init__(self) -> None:
+        self.severity: i64 = CLEAN + 1
+        self.stream: i64 = 0
+
+    def passes(self, severity: i64, stream: i64) -> bool:
+        """Whether the sink wants a connection with such a worst finding."""
+        return severity < self.severity or (severity == self.severity and stream < self.stream)
 
 
 class Session:
     """Feed the bytes of one capture and end its file, or of several files with ``next_file`` between them; then finish.
 
     ``sink`` gets each connection with its findings when it is over; ``stream`` limits judging and counting to the
-    connection of that number. After :meth:`finish`, ``facts`` and ``findings`` are those of the capture.
+    connection of that number; ``threshold`` says which connections the sink can do without.
+    After :meth:`finish`, ``facts`` and ``findings`` are those of the capture.
     """
 
     def __init__(
-        self, options: Options, sink: Callable[[Connection, list[Finding]], None], stream: int | None = None
+        self,
+        options: Options,
+        sink: Callable[[Connection, list[Finding]], None],
+        stream: int | None = None,
+        threshold: Threshold | None = None,
     ) -> None:
-        self.summary = Summary(captures=1)
+        self.summary: Summary = Summary(captures=1)
         self.findings: list[Finding] = []
         self._sink = sink
-        self._stream = stream
-        self._judge = Judge(options)
-        self.pipeline = Pipeline(
+        self._stream: i64 = ALL_STREAMS if stream is None else stream
+        self._threshold: Threshold = Threshold() if threshold is None else threshold
+        self._judge: Judge = judge_for(options)
+        self.pipeline: Pipeline = Pipeline(
             self._over,
             options.msl_ns,
             options.verify_checksums,
@@ -67,15 +93,25 @@ class Session:
         with CollectorPause():
             facts = self.pipeline.finish()
         self.summary.frames = facts.frames
+        for opinion in (self._judge.clean, *self._judge.alike.values()):
+            self._count(opinion.findings, opinion.connections)
         self.findings = self._judge.capture(facts)
         self.summary.count(self.findings, of_connection=False)
 
     def _over(self, conn: Connection) -> None:
-        if self._stream is not None and conn.stream != self._stream:
+        if self._stream >= 0 and conn.stream != self._stream:
+            return
+        opinion: Opinion | None = self._judge.opinion(conn)
+        if opinion is not None and not self._threshold.passes(opinion.severity, conn.stream):
+            opinion.connections += 1
             return
         findings = self._judge.connection(conn)
-        self.summary.connections += 1
-        if findings:
-            self.summary.with_findings += 1
-            self.summary.count(findings, of_connection=True)
+        self._count(findings, 1)
         self._sink(conn, findings)
+
+    def _count(self, findings: list[Finding], times: int) -> None:
+        """Count the findings of one connection, or of several alike."""
+        self.summary.connections += times
+        if findings and times:
+            self.summary.with_findings += times
+            self.summary.count(findings, of_connection=True, times=times)

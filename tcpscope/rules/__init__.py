@@ -17,7 +17,6 @@ from tcpscope.rules import (
     closing,
     connecting,
     icmp,
-    judge,
     opening,
     queues,
     resets,
@@ -33,6 +32,7 @@ from tcpscope.rules import (
     window,
 )
 from tcpscope.rules.base import Rule
+from tcpscope.rules.judge import Judge
 
 if TYPE_CHECKING:
     from tcpscope.options import Options
@@ -180,11 +180,9 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-class Judge(judge.Judge):
-    """Applies the rules that the options select."""
-
-    def __init__(self, options: Options) -> None:
-        super().__init__(options, select(options.select, options.ignore))
+def judge_for(options: Options) -> Judge:
+    """A judge who applies the rules that the options select; OptionError if they name one that does not exist."""
+    return Judge(options, select(options.select, options.ignore))
 
 
 def find_rule(wanted: str) -> Rule:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from tcpscope.state.facts import CLIENT, KIND_COUNT, SERVER, Fact
+from tcpscope.state.facts import CLIENT, SERVER, Fact
 
 if TYPE_CHECKING:
     from tcpscope.options import Options
@@ -31,16 +31,16 @@ SHORTEST_TIMEOUT_NS: Final = 100_000_000
 """A segment that comes again sooner was not repeated by a timer: half of Linux' shortest retransmission time-out. It is a copy,
 or its sender was told to repeat it."""
 
-# Occasions: properties of a whole connection that trigger rules as facts do.
-REFUSED: Final = 1 << KIND_COUNT
-UNANSWERED: Final = 1 << (KIND_COUNT + 1)
-HALF_OPEN: Final = 1 << (KIND_COUNT + 2)
-OPENING_ABORTED: Final = 1 << (KIND_COUNT + 3)
-SIMULTANEOUS_OPEN: Final = 1 << (KIND_COUNT + 4)
-CLOSED_BY_ONE: Final = 1 << (KIND_COUNT + 5)
-CLOSED_BY_BOTH_AT_ONCE: Final = 1 << (KIND_COUNT + 6)
-TLS_TROUBLE: Final = 1 << (KIND_COUNT + 7)
-NOT_TLS: Final = 1 << (KIND_COUNT + 8)
+# Occasions: properties of a whole connection that trigger rules as facts do, as bits of a set of their own.
+REFUSED: Final = 1
+UNANSWERED: Final = 2
+HALF_OPEN: Final = 4
+OPENING_ABORTED: Final = 8
+SIMULTANEOUS_OPEN: Final = 16
+CLOSED_BY_ONE: Final = 32
+CLOSED_BY_BOTH_AT_ONCE: Final = 64
+TLS_TROUBLE: Final = 128
+NOT_TLS: Final = 256
 
 
 class Severity(StrEnum):
@@ -112,12 +112,9 @@ class Rule:
     occasions: ClassVar[int] = 0
 
     @classmethod
-    def triggers(cls) -> int:
-        """Bit set of the fact kinds and occasions that call :meth:`judge`; 0 for a rule about captures alone."""
-        bits = cls.occasions
-        for kind in cls.kinds:
-            bits |= 1 << kind
-        return bits
+    def kind_bits(cls) -> int:
+        """The fact kinds that call :meth:`judge`, as a bit set. With ``occasions`` 0, too, it is a rule about captures alone."""
+        return sum(1 << kind for kind in set(cls.kinds))
 
     def judge(self, conn: Connection, ctx: Context) -> Iterable[Finding]:
         """What the rule says of a finished connection that has one of its triggers."""

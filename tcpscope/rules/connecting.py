@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tcpscope.rules.base import (
     OPENING_ABORTED,
-    PATIENCE_NS,
     REFUSED,
     SHORTEST_TIMEOUT_NS,
     UNANSWERED,
@@ -20,7 +19,7 @@ from tcpscope.rules.base import (
     facts_of_side,
 )
 from tcpscope.rules.queues import ignores_acknowledgement
-from tcpscope.rules.verdicts import handshake_verdict, transfer_of
+from tcpscope.rules.verdicts import handshake_verdict, transfer_of, watched_too_briefly
 from tcpscope.rules.words import frames, intervals, opening, party, span, times, too_early
 from tcpscope.state.facts import (
     CLIENT,
@@ -128,7 +127,7 @@ class SynUnanswered(Rule):
         watched = conn.watched_until - client.syn_time
         repeats = facts_of_side(conn, SYN_REPEATED, CLIENT)
         sent = [client.syn_frame, *(fact.frame for fact in repeats)]
-        if client.syn_count == 1 and watched < PATIENCE_NS:
+        if watched_too_briefly(client, conn):
             text = (
                 f"the SYN of {party(conn, CLIENT)} (frame {client.syn_frame}) has no answer from "
                 f"{party(conn, SERVER)}, but {too_early(watched)}"

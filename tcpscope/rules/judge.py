@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import i64
+
 from tcpscope.rules.base import (
     CLOSED_BY_BOTH_AT_ONCE,
     CLOSED_BY_ONE,
@@ -18,84 +20,168 @@ from tcpscope.rules.base import (
     Context,
     Finding,
     Rule,
+    Severity,
 )
 from tcpscope.rules.tls_base import TlsRule
 from tcpscope.rules.tls_outcome import TLS_PORTS
-from tcpscope.rules.verdicts import handshake_verdict
+from tcpscope.rules.verdicts import handshake_verdict, watched_too_briefly
+from tcpscope.state.connection import Connection
+from tcpscope.state.endpoint import Transfer
+from tcpscope.state.tls_tracker import TlsConnection
 
 if TYPE_CHECKING:
     from tcpscope.options import Options
     from tcpscope.pipeline import CaptureFacts
-    from tcpscope.state.connection import Connection
 
-VERDICT_OCCASIONS: Final = {
-    "refused": REFUSED,
-    "unanswered": UNANSWERED,
-    "half-open": HALF_OPEN,
-    "aborted": OPENING_ABORTED,
-}
+SEVERITIES: Final = tuple(Severity)
+CLEAN: Final = len(SEVERITIES)
+"""What stands for the severity of a connection without findings."""
+
+MAX_TRIGGERS: Final = 10_000
+"""Different sets of triggers for which the rules are remembered; a capture that has more is made up."""
+
+
+class Opinion:
+    """What the rules say of connections that they cannot tell apart, but for names and numbers in the sentences.
+
+    ``severity`` is the place of the worst finding in :data:`SEVERITIES`; ``connections`` is the caller's, to count with.
+    """
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings: list[Finding] = findings
+        self.severity: i64 = worst_severity(findings)
+        self.connections: i64 = 0
 
 
 class Judge:
     """Applies rules to finished connections and to captures. ``rules``: in the order in which their findings come."""
 
     def __init__(self, options: Options, rules: Sequence[Rule]) -> None:
-        self.context = Context(options, options.msl_ns)
-        self._rules = [rule for rule in rules if not isinstance(rule, TlsRule)]
-        self._tls_rules = {rule.fault: rule for rule in rules if isinstance(rule, TlsRule)}
-        self._capture_rules = rules
-        self._by_trigger: dict[int, list[Rule]] = {}
-        self._triggers = TLS_TROUBLE if self._tls_rules else 0
+        self.context: Context = Context(options, options.msl_ns)
+        self._capture_rules: list[Rule] = list(rules)
+        self._rules: list[Rule] = [rule for rule in rules if not isinstance(rule, TlsRule)]
+        self._tls_rules: dict[int, Rule] = {rule.fault: rule for rule in rules if isinstance(rule, TlsRule)}
+        self._by_trigger: dict[tuple[int, int], list[Rule]] = {}
+        self._kinds: i64 = 0
+        self._occasions: i64 = TLS_TROUBLE if self._tls_rules else 0
         for rule in self._rules:
-            self._triggers |= rule.triggers()
+            self._kinds |= rule.kind_bits()
+            self._occasions |= rule.occasions
+        self.clean: Opinion = Opinion([])
+        self.alike: dict[int, Opinion] = {}
 
     def connection(self, conn: Connection) -> list[Finding]:
         """What the rules say of one finished connection, in their order, the client's side first."""
-        present = (conn.fact_kinds | occasions(conn)) & self._triggers
-        if not present:
-            return []
-        findings = [finding for rule in self._rules_for(present) for finding in rule.judge(conn, self.context)]
-        if present & TLS_TROUBLE and conn.tls is not None and conn.tls.log is not None:
+        kinds: i64 = conn.fact_kinds & self._kinds
+        occasions: i64 = occasions_of(conn) & self._occasions
+        findings: list[Finding] = []
+        if kinds | occasions == 0:
+            return findings
+        for rule in self._rules_for(kinds, occasions):
+            findings.extend(rule.judge(conn, self.context))
+        if occasions & TLS_TROUBLE != 0 and conn.tls is not None and conn.tls.log is not None:
             for code in sorted({fault.code for fault in conn.tls.log.faults}):
-                rule = self._tls_rules.get(code)
-                if rule is not None:
-                    findings.extend(rule.judge(conn, self.context))
+                tls_rule = self._tls_rules.get(code)
+                if tls_rule is not None:
+                    findings.extend(tls_rule.judge(conn, self.context))
         return findings
+
+    def opinion(self, conn: Connection) -> Opinion | None:
+        """What :meth:`connection` would say, but for names and numbers, if that takes no look at the rules; else None.
+
+        So it is with clean connections, and with those of which a flood has many: nothing happened, and no answer came.
+        """
+        kinds: i64 = conn.fact_kinds & self._kinds
+        occasions: i64 = occasions_of(conn) & self._occasions
+        if kinds | occasions == 0:
+            return self.clean
+        if kinds != 0 or occasions & ~(UNANSWERED | HALF_OPEN) != 0:
+            return None
+        # All that TS105 and TS106 look at where nothing was repeated.
+        sort: int = (
+            occasions * 16
+            + (8 if conn.server.syn_count == 1 else 0)
+            + (4 if conn.one_sided else 0)
+            + (2 if watched_too_briefly(conn.client, conn) else 0)
+            + (1 if watched_too_briefly(conn.server, conn) else 0)
+        )
+        found = self.alike.get(sort)
+        if found is None:
+            found = Opinion(self.connection(conn))
+            self.alike[sort] = found
+        return found
 
     def capture(self, facts: CaptureFacts) -> list[Finding]:
         """What the rules say of a whole capture."""
         return [finding for rule in self._capture_rules for finding in rule.judge_capture(facts, self.context)]
 
-    def _rules_for(self, present: int) -> list[Rule]:
+    def _rules_for(self, kinds: int, occasions: int) -> list[Rule]:
         """The rules that a set of triggers calls. Few sets occur, so each is worked out once."""
-        found = self._by_trigger.get(present)
+        found = self._by_trigger.get((kinds, occasions))
         if found is None:
-            found = [rule for rule in self._rules if rule.triggers() & present]
-            if len(self._by_trigger) < 10_000:
-                self._by_trigger[present] = found
+            found = [rule for rule in self._rules if rule.kind_bits() & kinds or rule.occasions & occasions]
+            if len(self._by_trigger) < MAX_TRIGGERS:
+                self._by_trigger[kinds, occasions] = found
         return found
 
 
-def occasions(conn: Connection) -> int:
+def worst_severity(findings: Sequence[Finding]) -> int:
+    """The place of the worst finding's severity in :data:`SEVERITIES`; :data:`CLEAN` without findings."""
+    return min([SEVERITIES.index(finding.severity) for finding in findings], default=CLEAN)
+
+
+def occasions_of(conn: Connection) -> i64:
     """Bit set of the properties of a finished connection that call rules. A clean connection has none, and costs no more."""
-    bits = 0
-    if not conn.ack_frame and conn.client.syn_frame:
-        bits |= VERDICT_OCCASIONS.get(handshake_verdict(conn), 0)
+    bits: i64 = 0
+    if conn.ack_frame == 0 and conn.client.syn_frame != 0:
+        bits |= opening_occasion(handshake_verdict(conn))
     if conn.simultaneous_open:
         bits |= SIMULTANEOUS_OPEN
-    client, server = conn.client.transfer, conn.server.transfer
-    if client is not None and server is not None and (client.fin_frame or server.fin_frame):
-        if not (client.fin_frame and server.fin_frame):
-            bits |= CLOSED_BY_ONE
-        elif not (client.fin_with_ack_of_fin or server.fin_with_ack_of_fin):
-            first, second = (client, server) if client.fin_frame < server.fin_frame else (server, client)
-            if not 0 < first.fin_ack_frame < second.fin_frame:
-                bits |= CLOSED_BY_BOTH_AT_ONCE
-    tls = conn.tls
+    client: Transfer | None = conn.client.transfer
+    server: Transfer | None = conn.server.transfer
+    if client is not None and server is not None:
+        bits |= closing_occasion(client, server)
+    tls: TlsConnection | None = conn.tls
     if tls is not None:
         if tls.recognised:
-            if tls.log is not None and tls.log.faults:
+            if tls.log is not None and len(tls.log.faults) > 0:
                 bits |= TLS_TROUBLE
-        elif int.from_bytes(conn.key[-2:], "big") in TLS_PORTS:
+        elif server_port(conn.key) in TLS_PORTS:
             bits |= NOT_TLS
     return bits
+
+
+def opening_occasion(verdict: str) -> i64:
+    """What a verdict on the opening calls."""
+    if verdict == "refused":
+        return REFUSED
+    if verdict == "unanswered":
+        return UNANSWERED
+    if verdict == "half-open":
+        return HALF_OPEN
+    if verdict == "aborted":
+        return OPENING_ABORTED
+    return 0
+
+
+def closing_occasion(client: Transfer, server: Transfer) -> i64:
+    """What the FINs call: only one of the two, or both at once."""
+    if client.fin_frame == 0 and server.fin_frame == 0:
+        return 0
+    if client.fin_frame == 0 or server.fin_frame == 0:
+        return CLOSED_BY_ONE
+    if client.fin_with_ack_of_fin or server.fin_with_ack_of_fin:
+        return 0
+    first: Transfer = client
+    second: Transfer = server
+    if server.fin_frame < client.fin_frame:
+        first = server
+        second = client
+    return 0 if 0 < first.fin_ack_frame < second.fin_frame else CLOSED_BY_BOTH_AT_ONCE
+
+
+def server_port(key: bytes) -> int:
+    """The second port of a flow key."""
+    high: i64 = key[len(key) - 2]
+    low: i64 = key[len(key) - 1]
+    return high << 8 | low

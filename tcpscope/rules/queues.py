@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from tcpscope.rules.base import (
     HALF_OPEN,
-    PATIENCE_NS,
     SHORTEST_TIMEOUT_NS,
     Context,
     FactRule,
@@ -17,6 +16,7 @@ from tcpscope.rules.base import (
     Severity,
     facts_of_side,
 )
+from tcpscope.rules.verdicts import watched_too_briefly
 from tcpscope.rules.words import address_port, frames, opening, party, plural, span, times, too_early
 from tcpscope.state.facts import CLIENT, SERVER, SYN_ACK_IGNORES_DATA, SYN_ACK_REPEATED, Fact
 from tcpscope.wire.address import format_address
@@ -74,7 +74,7 @@ class HandshakeHalfOpen(Rule):
             f"({frames(sent, server.syn_count)}), sent {times(server.syn_count)} and watched for {span(watched)}: the "
             "connection stays half-open in the server's queue"
         )
-        if server.syn_count == 1 and (watched < PATIENCE_NS or conn.one_sided):
+        if watched_too_briefly(server, conn) or (server.syn_count == 1 and conn.one_sided):
             severity = Severity.NOTE
             text = (
                 f"{party(conn, CLIENT)} has not acknowledged the SYN-ACK of {party(conn, SERVER)} (frame "

@@ -130,6 +130,11 @@ def _unfinished(conn: Connection) -> str:
     return "partial" if conn.one_sided else "unanswered"
 
 
+def watched_too_briefly(end: Endpoint, conn: Connection) -> bool:
+    """Whether the only SYN (or SYN-ACK) of a side came so late in the capture that silence after it says nothing."""
+    return end.syn_count == 1 and conn.watched_until - end.syn_time < PATIENCE_NS
+
+
 def teardown(conn: Connection) -> Teardown:
     """V2, the form of the closing and its four frames (RFC 9293 section 3.6, figures 12 and 13)."""
     sides = [transfer_of(conn.client), transfer_of(conn.server)]
