@@ -16,6 +16,7 @@ from tcpscope.state.keys import canonical_key
 from tcpscope.state.listeners import Listener
 from tcpscope.state.zeek import SERVER_PORTS, ZeekRow, ZeekView, ZeekWhole
 from tcpscope.wire.decoder import Decoder
+from tcpscope.wire.fragments import Reassembler
 from tcpscope.wire.segment import CHECKSUM_BAD, Segment
 from tcpscope.wire.skips import ICMP_ERROR, SKIP_NAMES
 
@@ -59,6 +60,7 @@ class CaptureFacts:
         self.bad_checksums: i64 = 0
         self.first_bad_checksum: i64 = 0
         self.cut_headers: i64 = 0
+        self.fragments: Reassembler = Reassembler()
         self.unseen_bytes: i64 = 0
         self.one_sided_connections: i64 = 0
         self.connections: i64 = 0
@@ -91,6 +93,7 @@ class Pipeline:
         self.flows: FlowTable = FlowTable(self._over, msl_ns, max_connections)
         self.frame: Frame = Frame()
         self.seg: Segment = Segment()
+        self.facts.fragments = self.decoder.reassembler
         self.skips: list[int] = [0] * len(SKIP_NAMES)
         self.latest: i64 = -1
         self.file_ended: bool = False

@@ -89,6 +89,7 @@ class Tcp:
     urgent: int = 0
     data_offset: int | None = None  # in 32-bit words, where it shall lie
     bad_checksum: bool = False
+    no_checksum: bool = False  # left to the network card, which would add the segment to the sum of the pseudo header
 
     def pack(self) -> bytes:
         """The segment as on the wire."""
@@ -102,6 +103,8 @@ class Tcp:
         value = checksum(pseudo_header(self.source, self.destination, length) + head + b"\0\0" + rest)
         if self.bad_checksum:
             value = (value + 1) & 0xFFFF
+        if self.no_checksum:
+            value = checksum(pseudo_header(self.source, self.destination, length)) ^ 0xFFFF
         return head + struct.pack("!H", value) + rest
 
 
@@ -140,6 +143,14 @@ class Ip:
 def tcp(segment: Tcp, **ip_fields: int | bool | None) -> bytes:
     """A TCP segment in its IP packet; ``ip_fields`` are fields of :class:`Ip` such as ``ttl``."""
     return Ip(segment.source, segment.destination, segment.pack(), **ip_fields).pack()  # type: ignore[arg-type]
+
+
+def fragment(packet: bytes, start: int, end: int) -> bytes:
+    """The fragment of an IPv4 packet without options that carries the octets from ``start`` to ``end`` of its payload."""
+    part = packet[20 + start : 20 + end]
+    more = 20 + end < len(packet)
+    head = packet[:2] + struct.pack("!H2sH", 20 + len(part), packet[4:6], more << 13 | start // 8) + packet[8:10]
+    return head + struct.pack("!H", checksum(head + packet[12:20])) + packet[12:20] + part
 
 
 def link(

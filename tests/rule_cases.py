@@ -103,6 +103,8 @@ CAPTURES: dict[str, tuple[str, str]] = {
     "TS907": ("capture-lost-segment", "dumpcap.pcapng"),
     "TS908": ("too-many-connections", "two-connections-one-reuses-ports"),
     "TS909": ("abort-rst.pcap", "clean-http"),
+    "TS914": ("fragments-overlap", "fragments-missing"),
+    "TS915": ("fragments-missing", "fragments-overlap"),
 }
 
 OPENED = """# Built by a test.

@@ -50,7 +50,9 @@ Segments, ``TIME FROM > TO FLAGS [NUMBERS] [<OPTIONS>] [PAYLOAD] [MODIFIERS]``
                ``stray``: does not count for the numbers that later lines leave out
                ``repeat 3 [every 0.010]``: the line this many times; numbers left out go on counting
                ``cut 60``: the file holds this many bytes of the frame
-               ``badsum``, ``badipsum``: a wrong TCP or IP checksum
+               ``badsum``, ``badipsum``: a wrong TCP or IP checksum; ``nosum``: the TCP checksum is left to the network
+               card, so that the field holds the sum of the pseudo header alone
+               ``fragments 0:24 24:120``: the packet comes in IP fragments, each a frame, with these octets of the segment
                ``id 7``, ``ttl 63``, ``tos 2``, ``total 0``: fields of the IP header, the last its length
                ``doff 4``: TCP's header length field, in words
 
@@ -343,6 +345,7 @@ class _Parser:
             values.get("urg", 0),
             values.get("doff"),
             "badsum" in line.words,
+            "nosum" in line.words,
         )
         if not seq.raw and "stray" not in line.words:
             consumed = len(payload) + bool(line.flags & FLAGS["S"]) + bool(line.flags & FLAGS["F"])
@@ -363,10 +366,12 @@ class _Parser:
             total_length=values.get("total"),
             bad_checksum="badipsum" in line.words,
         )
+        packets = [pcapwriter.fragment(packet, start, end) for start, end in line.fragments] or [packet]
         pad = not from_client and "total" not in values
-        frame = pcapwriter.link(packet, self.scenario.link_type, from_client=from_client, vlan=self.vlan, pad=pad)
-        if "nocapture" not in line.words:
-            self.add(frame, values.get("cut"))
+        for part in packets:
+            frame = pcapwriter.link(part, self.scenario.link_type, from_client=from_client, vlan=self.vlan, pad=pad)
+            if "nocapture" not in line.words:
+                self.add(frame, values.get("cut"))
 
     def add(self, frame: bytes, cut: int | None = None) -> None:
         """Add a frame to the file."""

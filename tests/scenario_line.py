@@ -21,7 +21,7 @@ NUMBER = re.compile(r"(=?)([0-9]+)")
 BLOB = re.compile(r"@([a-z_][a-z0-9_]*)(?:\[([0-9]*):([0-9]*)\])?")
 ADDRESS = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]+)")
 VALUES = {"win", "urg", "cut", "id", "ttl", "tos", "total", "doff"}
-WORDS = {"nocapture", "stray", "badsum", "badipsum"}
+WORDS = {"nocapture", "stray", "badsum", "nosum", "badipsum"}
 
 Value = TypeVar("Value")
 
@@ -58,6 +58,7 @@ class Line:
     payload: bytes | None = None
     options: list[Option] = field(default_factory=list)
     values: dict[str, int] = field(default_factory=dict)
+    fragments: list[tuple[int, int]] = field(default_factory=list)
     words: set[str] = field(default_factory=set)
     repeat: int = 1
     every_ns: int | None = None
@@ -141,6 +142,8 @@ def read_line(words: Words, blobs: dict[str, bytes]) -> Line:
             line.values[word] = integer(words.take(f"the number of {word}"))
         elif word in WORDS:
             line.words.add(word)
+        elif word == "fragments":
+            line.fragments = read_fragments(words)
         elif word == "repeat":
             line.repeat = integer(words.take("the number of times"))
         elif word == "every":
@@ -178,6 +181,19 @@ def read_range(line: Line, word: str) -> None:
     if end - start != line.length:
         raise LineError(f"{word}: {start} and {end} are {end - start} apart")
     line.seq = Number(start, match[1] == "=")
+
+
+def read_fragments(words: Words) -> list[tuple[int, int]]:
+    """``0:24 24:120``, as many as stand side by side."""
+    pieces = []
+    while match := re.fullmatch(r"([0-9]+):([0-9]+)", words.peek()):
+        words.take()
+        pieces.append((int(match[1]), int(match[2])))
+        if pieces[-1][0] % 8 or pieces[-1][0] >= pieces[-1][1]:
+            raise LineError("a fragment begins at a multiple of 8, before its end")
+    if not pieces:
+        raise LineError("expected fragments START:END …")
+    return pieces
 
 
 def read_payload(words: Words, blobs: dict[str, bytes]) -> bytes:

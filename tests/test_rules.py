@@ -13,6 +13,7 @@ from tcpscope.options import Options
 from tcpscope.report import json_report
 from tcpscope.report.model import Report
 from tcpscope.rules.base import Finding, Severity
+from tests.pcapwriter import Record, fragment
 from tests.rule_cases import analyze, ended, judged, scenario_paths, tls_cases
 from tests.scenario import build, load, parse
 from tests.tls_builder import full13
@@ -417,3 +418,28 @@ def test_an_acknowledgement_far_beyond_everything_is_an_error_once_it_is_taken_b
     back = one(of(far + "+.1 S > C P. 1:101(100)\n+.1 C > S . ack 101\n"), "TS403")
     assert back.severity == Severity.ERROR
     assert back.message.endswith("it takes that back in frame 8")
+
+
+# Quality of the capture
+
+
+def test_contradicting_fragments_are_told_and_left_out() -> None:
+    opened = parse(OPEN + "+.1 C > S P. (100)\n")
+    frame = opened.frames.pop()
+    packet = frame.data[14:]
+    other = packet[:20] + packet[20:52] + b"evil" + packet[56:]
+    parts = [fragment(packet, 0, 48), fragment(other, 32, 120)]
+    opened.frames += [Record(frame.time_ns, frame.data[:14] + part) for part in parts]
+    finding = one(analyze(build(opened)), "TS914")
+    assert (finding.severity, finding.frames, finding.count) == (Severity.WARNING, (7,), 1)
+    assert "1 datagram whose fragments contradict each other was left out" in finding.message
+
+
+def test_missing_fragments_say_where_the_first_begins() -> None:
+    finding = one(judged("fragments-missing"), "TS915")
+    assert finding.message == (
+        "Not all fragments of 1 IP datagram were captured (the first begins in frame 4): TCP segments in them are "
+        "missing here"
+    )
+    cut = one(of("+.1 C > S P. (100) fragments 0:48 48:120 cut 60\n"), "TS915")
+    assert cut.message.startswith("The snap length cut 2 IP fragments (the first in frame 6)")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tcpscope.state.connection import Connection
     from tcpscope.state.listeners import Listener
     from tcpscope.state.zeek import ZeekRow
+    from tcpscope.wire.fragments import Reassembler
 
 MAX_LISTENERS: Final = 50
 """Listeners that a report names, those with the longest queues first."""
@@ -111,6 +112,7 @@ def capture_report(
         clock_back_count=facts.clock_back_count,
         clock_back_max_ns=facts.clock_back_max_ns,
         bad_checksums=facts.bad_checksums,
+        fragments=_fragments(facts.fragments),
         unseen_bytes=facts.unseen_bytes,
         one_sided_connections=facts.one_sided_connections,
         connection_count=facts.connections,
@@ -119,6 +121,11 @@ def capture_report(
         findings=ordered(findings),
         connections=connections,
     )
+
+
+def _fragments(seen: Reassembler) -> model.Fragments:
+    lost = seen.incomplete - seen.conflicts
+    return model.Fragments(seen.completed, lost, seen.conflicts, seen.overlaps, seen.cut)
 
 
 def _file(file: FileFacts) -> model.FileReport:

@@ -95,6 +95,7 @@ def capture_object(capture: model.CaptureReport) -> Object:
         "untimed_frames": capture.untimed,
         "clock_steps_back": {"count": capture.clock_back_count, "largest": seconds(capture.clock_back_max_ns)},
         "bad_checksums": capture.bad_checksums,
+        "fragments": asdict(capture.fragments),
         "unseen_bytes": capture.unseen_bytes,
         "one_sided_connections": capture.one_sided_connections,
         "connection_count": capture.connection_count,

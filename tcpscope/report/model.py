@@ -234,6 +234,17 @@ class FileReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Fragments:
+    """IP datagrams in fragments that may carry TCP, and single fragments that overlap others or that the snap length cut."""
+
+    reassembled: int
+    incomplete: int
+    contradictory: int
+    overlapping: int
+    cut: int
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureReport:
     """One capture: what it holds, what is wrong with it, and the connections that were asked for.
 
@@ -260,6 +271,7 @@ class CaptureReport:
     clock_back_count: int
     clock_back_max_ns: int
     bad_checksums: int
+    fragments: Fragments
     unseen_bytes: int
     one_sided_connections: int
     connection_count: int

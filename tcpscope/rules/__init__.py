@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tcpscope.errors import OptionError
 from tcpscope.rules import (
     acknowledgement,
+    capture_fragments,
     capture_quality,
     closing,
     connecting,
@@ -177,6 +178,8 @@ RULES: Final[tuple[Rule, ...]] = (
     capture_quality.FramesDroppedByCapture(),
     capture_quality.ConnectionsEvicted(),
     capture_quality.FramesCutByCapture(),
+    capture_fragments.FragmentsOverlap(),
+    capture_fragments.FragmentsMissing(),
 )
 
 

@@ -74,6 +74,11 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
+def was(count: int) -> str:
+    """``was`` or ``were``."""
+    return "was" if count == 1 else "were"
+
+
 def too_early(watched_ns: int) -> str:
     """Why silence says nothing: it was watched for too short a time."""
     if watched_ns <= 0:

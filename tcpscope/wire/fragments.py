@@ -32,8 +32,9 @@ MAX_PAYLOAD: Final = 65535
 class Datagram:
     """The fragments of one datagram: ``pieces[n]`` begins at ``starts[n]``; they ascend and do not overlap."""
 
-    def __init__(self, time_ns: i64) -> None:
+    def __init__(self, time_ns: i64, frame: i64) -> None:
         self.time_ns: i64 = time_ns  # of the fragment that came first
+        self.frame: i64 = frame
         self.header: bytes = b""  # IP header of the fragment with offset 0
         self.protocol: i64 = 0  # what begins in that fragment
         self.starts: list[int] = []
@@ -58,6 +59,16 @@ class Reassembler:
         self.overlaps: i64 = 0  # fragments that overlapped an earlier one, contradicting or not; not mere repetitions
         self.cut: i64 = 0  # fragments that the snap length cut, which are of no use
         self.first_overlap: i64 = 0  # frame of the first fragment that overlapped, 0 without
+        self.first_given_up: i64 = 0  # frame in which the first datagram begins that waited too long or in vain
+        self.first_cut: i64 = 0
+
+    def first_incomplete(self) -> i64:
+        """Frame in which the first datagram begins that lacks fragments so far; 0 without."""
+        first: i64 = self.first_given_up
+        for datagram in self.waiting.values():
+            if not datagram.dropped and (first == 0 or datagram.frame < first):
+                first = datagram.frame
+        return first
 
     def add_ipv4(self, c: Cursor, o: i64, fragment: i64) -> i64:
         """Take the fragment whose payload is at ``o``; ``fragment`` are its flags and offset. NEXT if it was the last."""
@@ -82,6 +93,8 @@ class Reassembler:
     def _add(self, c: Cursor, key: bytes, header: bytes, protocol: i64, o: i64, start: i64, more: bool) -> i64:
         if c.end < c.stop:
             self.cut += 1
+            if self.first_cut == 0:
+                self.first_cut = c.number
             return FRAGMENT
         size: i64 = c.stop - o
         if more:
@@ -90,7 +103,7 @@ class Reassembler:
             return BAD_IP_HEADER
         if size <= 0:
             return FRAGMENT
-        datagram: Datagram = self._find(key, c.time_ns)
+        datagram: Datagram = self._find(key, c.time_ns, c.number)
         if datagram.dropped:
             return FRAGMENT
         if start == 0 and not datagram.header:
@@ -113,7 +126,7 @@ class Reassembler:
         self.incomplete -= 1
         return resume(c, datagram)
 
-    def _find(self, key: bytes, now: i64) -> Datagram:
+    def _find(self, key: bytes, now: i64, frame: i64) -> Datagram:
         """The datagram of ``key``, begun if there is none yet; drops those that have waited for too long."""
         while self.waiting:
             oldest: bytes = next(iter(self.waiting))
@@ -126,7 +139,7 @@ class Reassembler:
             if -TIMEOUT_NS <= now - found.time_ns <= TIMEOUT_NS:
                 return found
             self._expire(key)
-        made: Datagram = Datagram(now)
+        made: Datagram = Datagram(now, frame)
         self.waiting[key] = made
         self.incomplete += 1
         return made
@@ -179,12 +192,18 @@ class Reassembler:
             self.held -= oldest.held
             if not oldest.dropped:
                 self.evicted += 1
+                self._give_up(oldest)
 
     def _expire(self, key: bytes) -> None:
         old: Datagram = self.waiting.pop(key)
         self.held -= old.held
         if not old.dropped:
             self.expired += 1
+            self._give_up(old)
+
+    def _give_up(self, datagram: Datagram) -> None:
+        if self.first_given_up == 0 or datagram.frame < self.first_given_up:
+            self.first_given_up = datagram.frame
 
     def _drop(self, datagram: Datagram) -> None:
         """Keep none of its octets, but remember it: more of its fragments are to come."""
