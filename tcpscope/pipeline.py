@@ -10,6 +10,7 @@ from mypy_extensions import i64
 from tcpscope.capture.frame import Frame
 from tcpscope.capture.reader import CaptureReader
 from tcpscope.capture.salvage import Gap
+from tcpscope.state.checksums import Checksums
 from tcpscope.state.connection import Connection
 from tcpscope.state.flows import FlowTable
 from tcpscope.state.keys import canonical_key
@@ -17,7 +18,7 @@ from tcpscope.state.listeners import Listener
 from tcpscope.state.zeek import SERVER_PORTS, ZeekRow, ZeekView, ZeekWhole
 from tcpscope.wire.decoder import Decoder
 from tcpscope.wire.fragments import Reassembler
-from tcpscope.wire.segment import CHECKSUM_BAD, Segment
+from tcpscope.wire.segment import Segment
 from tcpscope.wire.skips import ICMP_ERROR, SKIP_NAMES
 
 
@@ -57,8 +58,7 @@ class CaptureFacts:
         self.clock_back_count: i64 = 0
         self.clock_back_max_ns: i64 = 0
         self.clock_back_frame: i64 = 0
-        self.bad_checksums: i64 = 0
-        self.first_bad_checksum: i64 = 0
+        self.checksums: Checksums = Checksums(False)
         self.cut_headers: i64 = 0
         self.fragments: Reassembler = Reassembler()
         self.unseen_bytes: i64 = 0
@@ -93,6 +93,8 @@ class Pipeline:
         self.flows: FlowTable = FlowTable(self._over, msl_ns, max_connections)
         self.frame: Frame = Frame()
         self.seg: Segment = Segment()
+        self.checksums: Checksums = Checksums(verify_checksums)
+        self.facts.checksums = self.checksums
         self.facts.fragments = self.decoder.reassembler
         self.skips: list[int] = [0] * len(SKIP_NAMES)
         self.latest: i64 = -1
@@ -183,13 +185,12 @@ class Pipeline:
         """Take in the current segment. True if it counts."""
         facts: CaptureFacts = self.facts
         seg: Segment = self.seg
+        facts.segments += 1
+        usable: bool = facts.segments < self.checksums.next or self.checksums.usable(seg, facts.segments)
         if self.zeek is not None:
             self.zeek.feed(seg)
-        facts.segments += 1
-        if seg.checksum == CHECKSUM_BAD:
-            facts.bad_checksums += 1
-            if facts.first_bad_checksum == 0:
-                facts.first_bad_checksum = seg.frame
+        if not usable:
+            self.flows.left_out(seg)
             return False
         if seg.header_cut != 0:
             facts.cut_headers += 1

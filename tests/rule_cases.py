@@ -99,10 +99,11 @@ CAPTURES: dict[str, tuple[str, str]] = {
     "TS903": ("one-sided.pcap", "unanswered.pcap"),
     "TS904": ("header-cut-by-snap-length", "abort-rst.pcap"),
     "TS905": ("clock-steps-back", "clean-http"),
-    "TS906": ("bad-checksum", "bad-checksum-not-asked-for"),
+    "TS906": ("bad-checksum", "checksum-offload"),
     "TS907": ("capture-lost-segment", "dumpcap.pcapng"),
     "TS908": ("too-many-connections", "two-connections-one-reuses-ports"),
     "TS909": ("abort-rst.pcap", "clean-http"),
+    "TS911": ("checksum-offload", "bad-checksum-not-asked-for"),
     "TS914": ("fragments-overlap", "fragments-missing"),
     "TS915": ("fragments-missing", "fragments-overlap"),
 }

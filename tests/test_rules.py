@@ -443,3 +443,65 @@ def test_missing_fragments_say_where_the_first_begins() -> None:
     )
     cut = one(of("+.1 C > S P. (100) fragments 0:48 48:120 cut 60\n"), "TS915")
     assert cut.message.startswith("The snap length cut 2 IP fragments (the first in frame 6)")
+
+
+def sums(client: str, server: str, *, more: str = "", verify: bool = False) -> Report:
+    """A conversation whose sides' checksums are as these words of the scenario language say."""
+    lines = ["# Checksums.", f"0.0 C > S S <mss 1460> {client}", f"+.01 S > C S. <mss 1460> {server}"]
+    lines += [
+        f"+.01 C > S . {client}",
+        f"+.01 C > S P. (100) {client} repeat 4",
+        f"+.01 S > C P. (100) {server} repeat 4",
+    ]
+    return analyze(build(parse("\n".join([*lines, more]))), Options(verify_checksums=verify))
+
+
+def test_offloading_is_told_from_damage_without_being_asked() -> None:
+    finding = one(sums("nosum", ""), "TS911")
+    assert finding.message == (
+        "6 of 11 TCP checksums that were looked at are not filled in, those of 10.0.0.1: left to the network card, or to "
+        "nobody on a virtual network. Nothing is damaged"
+    )
+    assert (finding.severity, finding.frames) == (Severity.NOTE, (1, 3, 4, 5, 6, 7))
+    loopback = sums("nosum", "nosum", verify=True)
+    assert "those of 10.0.0.1 and 10.0.0.2" in one(loopback, "TS911").message
+    assert loopback.connections[0].server_side.traffic.payload_bytes == 400
+    assert not findings(loopback, "TS906")
+
+
+def test_segments_merged_on_arrival_have_no_checksum_either() -> None:
+    finding = one(sums("", "", more="+.01 S > C P. (1000) nosum"), "TS911")
+    assert "1 of 12 TCP checksums that were looked at is not filled in: the segments were merged" in finding.message
+
+
+def test_a_cut_segment_shows_that_its_checksum_was_left_to_the_card() -> None:
+    assert "those of 10.0.0.1" in one(sums("nosum cut 60", "cut 60"), "TS911").message
+    assert not findings(sums("cut 60", "cut 60"), "TS911")
+
+
+def test_all_checksums_of_one_host_are_wrong_and_none_of_the_other() -> None:
+    report = sums("badsum", "", verify=True)
+    assert "(10.0.0.1: each one is wrong, and those of others are right)" in one(report, "TS911").message
+    assert one(report, "TS911").message.endswith("and they are used but for the first 3")
+    assert report.capture.checksums.left_out == 3
+    assert report.connections[0].client_side.traffic.payload_bytes == 300
+    assert not findings(report, "TS906")
+    assert not findings(sums("badsum", ""), "TS906")
+
+
+def test_a_file_without_a_right_checksum_was_changed() -> None:
+    finding = one(sums("badsum", "badsum"), "TS906")
+    assert finding.severity == Severity.NOTE
+    assert "None of 11 TCP checksums is right" in finding.message
+    strict = one(sums("badsum", "badsum", verify=True), "TS906")
+    assert strict.severity == Severity.WARNING
+    assert "leaves 11 segments out" in strict.message
+
+
+def test_damage_is_looked_for_in_a_sample_unless_all_is_asked_for() -> None:
+    early = one(sums("", "", more="+.01 C > S P. (100) badsum"), "TS906")
+    assert early.severity == Severity.WARNING
+    assert early.message.startswith("1 of 12 TCP checksums that were looked at is wrong (frame 12)")
+    late = "+.01 C > S P. (100) repeat 600\n+.01 C > S P. (100) badsum"
+    assert not findings(sums("", "", more=late), "TS906")
+    assert one(sums("", "", more=late, verify=True), "TS906").frames == (612,)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpscope.wire.address import endpoints
-from tcpscope.wire.segment import CHECKSUM_GOOD, CHECKSUM_UNKNOWN, Segment
+from tcpscope.wire.segment import CHECKSUM_GOOD, CHECKSUM_UNSURE, Segment
 from tests.pcapwriter import ETHERNET, Ip, Tcp, link, tcp
 from tests.test_wire_tcp import ADDRESSES, decode
 
@@ -119,7 +119,7 @@ def test_length_0_means_offloading(version: int) -> None:
     data = packet(version, total_length=0)
     code, segment = decode(data, verify=True)
     assert (code, segment.length, segment.captured) == ("decoded", 7, 7)
-    assert segment.checksum == CHECKSUM_UNKNOWN
+    assert segment.checksum == CHECKSUM_UNSURE
     code, segment = decode(data, wire_length=len(data) + 60_000)
     assert (code, segment.length, segment.captured) == ("decoded", 60_007, 7)
     code, segment = decode(data, wire_length=2**32 - 1)
@@ -159,7 +159,7 @@ def test_a_tunnel_bounds_what_is_in_it() -> None:
 
 def test_a_source_route_under_way_hides_the_address_that_the_checksum_counts() -> None:
     code, segment = decode(extended((43, b"\x02\x00\x01" + bytes(20))), verify=True)
-    assert (code, segment.checksum) == ("decoded", CHECKSUM_UNKNOWN)
+    assert (code, segment.checksum) == ("decoded", CHECKSUM_UNSURE)
 
 
 def test_padding_of_short_frames_is_no_payload() -> None:

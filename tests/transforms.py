@@ -65,7 +65,11 @@ def shift_sequence_numbers(capture: bytes, n_client: int, n_server: int) -> byte
         if client is not None:
             own, other = (n_client, n_server) if source == client else (n_server, n_client)
             before = _sum(out, icmp.payload, icmp.end)
+            unfilled = not quoted and _is_unfilled(out, place)
+            field = bytes(out[at + 16 : at + 18])
             _shift_segment(out, at, place.end, own, other)
+            if unfilled:
+                out[at + 16 : at + 18] = field
             if quoted:
                 _update_checksum(out, icmp.payload + 2, before, _sum(out, icmp.payload, icmp.end))
     return bytes(out)
@@ -238,6 +242,18 @@ def _shift_segment(data: bytearray, at: int, end: int, own: int, other: int) -> 
         _add(data, edge, header_end, other)
     if end >= at + 18:
         _update_checksum(data, at + 16, before, _sum(data, at, header_end))
+
+
+def _is_unfilled(data: bytearray, place: Place) -> bool:
+    """Whether the TCP checksum was left to a network card: the sum of the pseudo header, or nothing."""
+    at, (source, destination, size) = place.payload, place.addresses
+    if place.end < at + 18:
+        return False
+    (length,) = struct.unpack_from("!H", data, place.start + (2 if place.version == 4 else 4))
+    length += place.start + (0 if place.version == 4 else 40) - at
+    pseudo = _sum(data, source, source + size) + _sum(data, destination, destination + size) + TCP
+    field = int.from_bytes(data[at + 16 : at + 18], "big")
+    return field == 0 or (field - pseudo) % 0xFFFF in (0, length % 0xFFFF)
 
 
 def _update_checksum(data: bytearray, at: int, before: int, after: int) -> None:

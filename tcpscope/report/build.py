@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tcpscope.report import model
 from tcpscope.report.build_tls import tls_report
 from tcpscope.report.community_id import community_id
-from tcpscope.rules import verdicts
+from tcpscope.rules import capture_offload, verdicts
 from tcpscope.state.connection import END_NAMES, ROLE_NAMES
 from tcpscope.state.endpoint import (
     OPTION_FAST_OPEN,
@@ -25,6 +25,7 @@ from tcpscope.wire.address import endpoints, format_address
 if TYPE_CHECKING:
     from tcpscope.pipeline import CaptureFacts, FileFacts
     from tcpscope.rules.base import Finding
+    from tcpscope.state.checksums import Checksums
     from tcpscope.state.connection import Connection
     from tcpscope.state.listeners import Listener
     from tcpscope.state.zeek import ZeekRow
@@ -111,7 +112,7 @@ def capture_report(
         untimed=facts.untimed,
         clock_back_count=facts.clock_back_count,
         clock_back_max_ns=facts.clock_back_max_ns,
-        bad_checksums=facts.bad_checksums,
+        checksums=_checksums(facts.checksums),
         fragments=_fragments(facts.fragments),
         unseen_bytes=facts.unseen_bytes,
         one_sided_connections=facts.one_sided_connections,
@@ -120,6 +121,16 @@ def capture_report(
         listeners=tuple(_listener(listener) for listener in queues[:MAX_LISTENERS]),
         findings=ordered(findings),
         connections=connections,
+    )
+
+
+def _checksums(sums: Checksums) -> model.Checksums:
+    senders = capture_offload.senders(sums)
+    return model.Checksums(
+        judged=sum(host.judged() for host in senders),
+        wrong=capture_offload.damaged(sums),
+        offloaded=sum(capture_offload.offloaded(host, sums) for host in senders),
+        left_out=sums.left_out,
     )
 
 

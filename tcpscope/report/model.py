@@ -234,6 +234,19 @@ class FileReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Checksums:
+    """TCP checksums that were judged: a sample, or with ``verify_checksums`` all.
+
+    ``offloaded`` ones were left to a network card, ``wrong`` are others; segments with those are ``left_out`` if asked for.
+    """
+
+    judged: int
+    wrong: int
+    offloaded: int
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fragments:
     """IP datagrams in fragments that may carry TCP, and single fragments that overlap others or that the snap length cut."""
 
@@ -270,7 +283,7 @@ class CaptureReport:
     untimed: int
     clock_back_count: int
     clock_back_max_ns: int
-    bad_checksums: int
+    checksums: Checksums
     fragments: Fragments
     unseen_bytes: int
     one_sided_connections: int

@@ -124,8 +124,8 @@ def _problems(capture: CaptureReport) -> list[str]:
     if capture.clock_back_count:
         times = words.times(capture.clock_back_count)
         problems.append(f"the clock stepped back {times}, by {words.span(capture.clock_back_max_ns)} at most")
-    if capture.bad_checksums:
-        problems.append(f"{words.plural(capture.bad_checksums, 'segment')} with a wrong checksum, not used")
+    if capture.checksums.wrong:
+        problems.append(f"{words.plural(capture.checksums.wrong, 'segment')} with a wrong checksum")
     if capture.unseen_bytes:
         problems.append(f"{words.plural(capture.unseen_bytes, 'byte')} acknowledged that the capture lacks")
     if capture.one_sided_connections:

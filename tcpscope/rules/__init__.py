@@ -14,6 +14,7 @@ from tcpscope.errors import OptionError
 from tcpscope.rules import (
     acknowledgement,
     capture_fragments,
+    capture_offload,
     capture_quality,
     closing,
     connecting,
@@ -174,10 +175,11 @@ RULES: Final[tuple[Rule, ...]] = (
     capture_quality.OneDirectionOnly(),
     capture_quality.SnapLengthCutHeaders(),
     capture_quality.ClockWentBackwards(),
-    capture_quality.BadChecksums(),
+    capture_offload.BadChecksums(),
     capture_quality.FramesDroppedByCapture(),
     capture_quality.ConnectionsEvicted(),
     capture_quality.FramesCutByCapture(),
+    capture_offload.ChecksumOffload(),
     capture_fragments.FragmentsOverlap(),
     capture_fragments.FragmentsMissing(),
 )

@@ -232,48 +232,6 @@ class ClockWentBackwards(Rule):
         )
 
 
-class BadChecksums(Rule):
-    """Segments have wrong checksums.
-
-    What it does:
-        With --verify-checksums: counts segments whose TCP checksum is wrong. They are left out of everything else, as
-        a receiver would.
-
-    Why it matters:
-        A receiver drops them. But a sender's own capture shows wrong checksums for all it sends if the network card
-        fills them in (checksum offloading): then nothing is wrong, and the option should be left off.
-
-    Example:
-        frame 9   client > server   checksum 0x1234, 0xabcd would be right
-
-    How to fix:
-        If all segments of the capturing host are wrong, it is offloading. If few are, look for bad memory or hardware
-        on the path.
-
-    References:
-        RFC 9293 section 3.1: the checksum.
-    """
-
-    code: ClassVar[str] = "TS906"
-    name: ClassVar[str] = "bad-checksums"
-    severity: ClassVar[Severity] = Severity.WARNING
-    rfc: ClassVar[str] = "RFC 9293 section 3.1"
-
-    def judge_capture(self, capture: CaptureFacts, ctx: Context) -> Iterable[Finding]:
-        """How many of all."""
-        if capture.bad_checksums <= 0:
-            return
-        yield self.capture_finding(
-            f"{plural(capture.bad_checksums, 'segment')} of {capture.segments:,} "
-            f"{'has' if capture.bad_checksums == 1 else 'have'} a wrong TCP checksum (the first in frame "
-            f"{capture.first_bad_checksum}) and {'was' if capture.bad_checksums == 1 else 'were'} "
-            "left out, as their receiver would",
-            'tcp.checksum.status == "Bad"',
-            frames=[capture.first_bad_checksum],
-            count=capture.bad_checksums,
-        )
-
-
 class FramesDroppedByCapture(Rule):
     """The capturing side lost frames, by its own account.
 

@@ -136,6 +136,14 @@ class FlowTable:
         self.current_side = side
         machine.segment(conn, side, seg)
 
+    def left_out(self, seg: Segment) -> None:
+        """Count a segment with a wrong checksum at its sender; it says nothing else."""
+        conn: Connection | None = self.table.get(seg.key)
+        if conn is None:
+            conn = self.table.get(reverse_key(seg.key))
+        if conn is not None:
+            conn.side(CLIENT if seg.key == conn.key else SERVER).bad_checksums += 1
+
     def icmp(self, error: IcmpError) -> None:
         """Note an ICMP error on the connection whose segment it quotes, if that is known."""
         conn: Connection | None = self.table.get(error.key)

@@ -133,6 +133,7 @@ class Cursor:
         self.layers: i64 = 0  # headers taken off
         self.path: i64 = 0  # encapsulations, six bits each, the outermost in the highest
         self.verify: bool = False  # judge the TCP checksum
+        self.unsure: bool = False  # it cannot be judged
         self.guessed: bool = False  # only a port number announced what is here, so it must prove itself
         self.tunnel: bool = False  # inside a tunnel: an IP header lies outside
         self.ip: i64 = 0  # the latest IP header, in ``data``

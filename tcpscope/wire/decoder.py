@@ -36,7 +36,7 @@ from tcpscope.wire.link_ppp import decode_ppp
 from tcpscope.wire.link_rare import decode_link
 from tcpscope.wire.link_shims import decode_mpls
 from tcpscope.wire.protocols import ICMP, ICMPV6, UDP, is_tunnel
-from tcpscope.wire.segment import Segment
+from tcpscope.wire.segment import CHECKSUM_UNSURE, Segment
 from tcpscope.wire.skips import (
     BAD_IP_HEADER,
     BAD_TCP_HEADER,
@@ -154,6 +154,7 @@ class Decoder:
         """Take off header after header, from where the cursor stands; returns 0 or a skip code."""
         c: Cursor = self.cursor
         c.verify = self.verify_checksums
+        c.unsure = False
         code: i64 = NEXT
         while code == NEXT:
             if c.next == UPPER:
@@ -168,6 +169,8 @@ class Decoder:
             segment.time_ns = frame.time_ns
             segment.interface = frame.interface
             segment.encapsulation = self._identify(c.path)
+            if c.unsure:
+                segment.checksum = CHECKSUM_UNSURE
         elif c.guessed and is_doubt(code, c.end < c.stop):
             code = NOT_TCP
         self.pending = c.subframe != 0

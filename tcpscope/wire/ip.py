@@ -149,7 +149,7 @@ def decode_ipv4(c: Cursor, segment: Segment, reassembler: Reassembler) -> i64:
         return NOT_TCP
     c.extensions = 0
     if total == 0:  # left to the network card, which cuts the packet into smaller ones (segmentation offload)
-        c.verify = False
+        c.unsure = True
         total = c.limit - o
     elif o + total > c.stop:  # than the layer below says: what the checksum counts is not all there
         c.verify = False
@@ -176,7 +176,7 @@ def decode_ipv6(c: Cursor, segment: Segment) -> i64:
         return NOT_TCP
     c.sized = payload > 0
     if payload == 0:  # a jumbogram (RFC 2675), or left to the network card (segmentation offload)
-        c.verify = False
+        c.unsure = True
         c.end_at(max(c.limit, o + 40))
     else:
         if o + 40 + payload > c.stop:
@@ -234,7 +234,7 @@ def decode_extension(c: Cursor, reassembler: Reassembler) -> i64:
         if u16(data, o + 2) & 0xFFF9:
             return reassembler.add_ipv6(c)
     elif protocol == ROUTING and third > 0:
-        c.verify = False  # segments left: the checksum counts an address that is not in the IP header
+        c.unsure = True  # segments left: the checksum counts an address that is not in the IP header
     elif protocol == HOP_BY_HOP and not c.sized:
         jumbo: i64 = jumbo_length(data, o, min(c.end, o + extension_size(data, o, protocol)))
         if jumbo > 0:

@@ -24,6 +24,8 @@ ABSENT: Final = -1
 CHECKSUM_UNKNOWN: Final = 0
 CHECKSUM_GOOD: Final = 1
 CHECKSUM_BAD: Final = 2
+CHECKSUM_UNFILLED: Final = 3  # left to the network card: no sum of the segment
+CHECKSUM_UNSURE: Final = 4  # what it counts is not in the headers, or was not their final form
 
 
 class Segment:

@@ -198,6 +198,32 @@ def verify_checksum(addresses: bytes, content: bytes) -> i64:
     return CHECKSUM_GOOD if total % 0xFFFF == 0 else CHECKSUM_BAD
 
 
+def judge_checksum(segment: Segment) -> i64:
+    """The checksum of a decoded segment, like :func:`verify_checksum`; CHECKSUM_UNKNOWN if not all of it was captured."""
+    if segment.captured < segment.length or segment.header_cut != 0:
+        return CHECKSUM_UNKNOWN
+    start: i64 = segment.payload - segment.header_length
+    addresses: bytes = segment.key[:8] if len(segment.key) == 12 else segment.key[:32]
+    return verify_checksum(addresses, segment.data[start : segment.payload + segment.length])
+
+
+def is_unfilled(segment: Segment) -> bool:
+    """Whether the checksum field holds what stacks leave there for a network card to complete: the sum of the pseudo header
+    as it stands, not its complement, with the segment's length or without; or nothing.
+    """
+    if segment.tcp_checksum == 0:
+        return True
+    key: bytes = segment.key
+    total: i64 = TCP
+    at: i64 = 0
+    end: i64 = len(key) - 4
+    while at < end:
+        total += u16(key, at)
+        at += 2
+    apart: i64 = (segment.tcp_checksum - total) % 0xFFFF
+    return apart == 0 or apart == (segment.header_length + segment.length) % 0xFFFF
+
+
 def u16(data: bytes, o: i64) -> i64:
     """Two octets, big-endian."""
     b0: i64 = data[o]
