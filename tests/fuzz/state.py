@@ -20,7 +20,7 @@ from tcpscope.report.build import connection_report
 from tcpscope.report.json_report import connection_object, dumps
 from tcpscope.report.style import Style
 from tcpscope.report.text_connection import connection_text
-from tcpscope.rules import Judge
+from tcpscope.rules import judge_for
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import MAX_STEPS, Endpoint, Transfer
 from tcpscope.state.facts import KEPT, KIND_COUNT
@@ -377,7 +377,7 @@ class Watch:
     def __init__(self, options: Options, text: bool) -> None:
         self.digest = Digest()
         self._options, self._text = options, text
-        self._judge = Judge(options)
+        self._judge = judge_for(options)
         self._wireshark = WiresharkAnalyzer()
         limits = options.verify_checksums, options.max_connections, options.zeek
         self.pipeline = Pipeline(self._over, options.msl_ns, *limits)
