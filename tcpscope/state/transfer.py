@@ -225,6 +225,7 @@ def _fill(t: Transfer, seq: i64, end: i64) -> i64:
     if holes is None:
         return 0
     kept: list[Hole] = []
+    count: i64 = len(holes)
     filled: i64 = 0
     for hole in holes:
         left: i64 = seq if diff(seq, hole.left) > 0 else hole.left
@@ -236,16 +237,21 @@ def _fill(t: Transfer, seq: i64, end: i64) -> i64:
         filled += size
         if hole.acknowledged:
             t.unseen_bytes -= size
-        if diff(hole.right, right) > 0 and len(kept) < MAX_HOLES:
-            rest: Hole = Hole(right, hole.right, hole.frame, hole.time_ns)
-            rest.acknowledged = hole.acknowledged
-            if diff(left, hole.left) > 0:
-                hole.right = left
-                kept.append(hole)
-            kept.append(rest)
-        elif diff(left, hole.left) > 0:
+        stop: i64 = hole.right
+        split: bool = diff(left, hole.left) > 0
+        if split:
             hole.right = left
             kept.append(hole)
+        behind: i64 = diff(stop, right)
+        if behind > 0:
+            if split and count >= MAX_HOLES:
+                t.hole_bytes_lost += behind
+                continue
+            if split:
+                count += 1
+            rest: Hole = Hole(right, stop, hole.frame, hole.time_ns)
+            rest.acknowledged = hole.acknowledged
+            kept.append(rest)
     t.holes = kept if len(kept) > 0 else None
     return filled
 
