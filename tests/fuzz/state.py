@@ -38,6 +38,7 @@ from tests.tls_builder import LAWFUL
 SECOND: Final = 1_000_000_000
 MAX_OPS: Final = 30_000
 OPS_OF_A_SAMPLE: Final = 1500
+SHOWN: Final = 50  # connections whose report is made as text, too
 MAX_TIME: Final = (1 << 62) - 1
 
 # Both directions of connections; the last two are a host that talks to itself, on two ports and on one.
@@ -430,7 +431,7 @@ class Watch:
         encoded = dumps(connection_object(report))
         json.loads(encoded, parse_constant=refuse)
         self.digest.add(encoded)
-        if self._text:
+        if self._text and self._ended <= SHOWN:
             self.digest.add(connection_text(Style(), report))
 
 
