@@ -12,6 +12,7 @@ from tcpscope.capture.reader import CaptureReader
 from tcpscope.capture.salvage import Gap
 from tcpscope.state.checksums import Checksums
 from tcpscope.state.connection import Connection
+from tcpscope.state.endpoint import ETHERNET_PAYLOAD, Transfer
 from tcpscope.state.flows import FlowTable
 from tcpscope.state.keys import canonical_key
 from tcpscope.state.listeners import Listener
@@ -34,6 +35,29 @@ class FileFacts:
         self.damage: str = ""
         self.damage_offset: i64 = -1
         self.gaps: list[Gap] = []
+
+
+class LargeSegments:
+    """Segments that carry more than their receiver takes at once (its MSS) or, where that is not known, than Ethernet does."""
+
+    def __init__(self) -> None:
+        self.segments: i64 = 0
+        self.unknown: i64 = 0  # of these: the MSS is not known
+        self.connections: i64 = 0
+        self.frame: i64 = 0  # the first
+        self.largest: i64 = 0  # bytes of payload
+        self.limit: i64 = ETHERNET_PAYLOAD  # the least that one of them exceeds
+
+    def add(self, sender: Transfer, mss: i64) -> None:
+        """Count those of one sender, whose receiver told this MSS (-1: not known)."""
+        self.segments += sender.large_segments
+        if mss < 0:
+            self.unknown += sender.large_segments
+        elif mss < self.limit:
+            self.limit = mss
+        if self.frame == 0 or sender.large_frame < self.frame:
+            self.frame = sender.large_frame
+        self.largest = max(self.largest, sender.largest)
 
 
 class CaptureFacts:
@@ -62,6 +86,7 @@ class CaptureFacts:
         self.cut_headers: i64 = 0
         self.fragments: Reassembler = Reassembler()
         self.unseen_bytes: i64 = 0
+        self.large: LargeSegments = LargeSegments()
         self.one_sided_connections: i64 = 0
         self.connections: i64 = 0
         self.evicted: i64 = 0
@@ -206,7 +231,15 @@ class Pipeline:
         """One connection is over."""
         facts: CaptureFacts = self.facts
         facts.connections += 1
-        facts.unseen_bytes += conn.client.opened().unseen_bytes + conn.server.opened().unseen_bytes
+        client: Transfer = conn.client.opened()
+        server: Transfer = conn.server.opened()
+        facts.unseen_bytes += client.unseen_bytes + server.unseen_bytes
+        if client.large_segments + server.large_segments > 0:
+            facts.large.connections += 1
+            if client.large_segments > 0:
+                facts.large.add(client, conn.server.mss)
+            if server.large_segments > 0:
+                facts.large.add(server, conn.client.mss)
         if conn.encapsulation != 0:
             conn.encapsulation_name = self.decoder.encapsulation_name(conn.encapsulation)
         if conn.one_sided:

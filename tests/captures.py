@@ -13,8 +13,8 @@ CLEAN = """# A connection without a fault.
 client: 192.168.100.101:51000
 server: 192.168.100.102:8080
 isn: client 1000 server 4294967295
-0.000000   C > S  S  <mss 1460,sackOK,nop,wscale 7>
-+.010000   S > C  S. <mss 1460,sackOK,nop,wscale 7>
+0.000000   C > S  S  <mss 8960,sackOK,nop,wscale 7>
++.010000   S > C  S. <mss 8960,sackOK,nop,wscale 7>
 +.000100   C > S  .
 +.000200   C > S  P. (100)
 +.010000   S > C  P. (2000)

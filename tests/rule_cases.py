@@ -104,6 +104,7 @@ CAPTURES: dict[str, tuple[str, str]] = {
     "TS908": ("too-many-connections", "two-connections-one-reuses-ports"),
     "TS909": ("abort-rst.pcap", "clean-http"),
     "TS911": ("checksum-offload", "bad-checksum-not-asked-for"),
+    "TS912": ("segmentation-offload", "jumbo-frames"),
     "TS914": ("fragments-overlap", "fragments-missing"),
     "TS915": ("fragments-missing", "fragments-overlap"),
 }

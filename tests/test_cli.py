@@ -227,7 +227,7 @@ def test_a_name_cannot_act_on_the_terminal(capsys: Capsys) -> None:
 def test_one_connection_in_full(capsys: Capsys) -> None:
     assert run(["analyze", "clean.pcap", "--connection", "0"]) == 0
     out = capsys.readouterr().out
-    for part in ("SYN-SENT", "TIME-WAIT", "ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "MSS 1460", "1:", "Findings: none"):
+    for part in ("SYN-SENT", "TIME-WAIT", "ESTABLISHED", "CLOSE-WAIT", "LAST-ACK", "MSS 8960", "1:", "Findings: none"):
         assert part in out
     assert max(map(len, out.splitlines())) <= 80
 

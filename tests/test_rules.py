@@ -505,3 +505,16 @@ def test_damage_is_looked_for_in_a_sample_unless_all_is_asked_for() -> None:
     late = "+.01 C > S P. (100) repeat 600\n+.01 C > S P. (100) badsum"
     assert not findings(sums("", "", more=late), "TS906")
     assert one(sums("", "", more=late, verify=True), "TS906").frames == (612,)
+
+
+def test_large_segments_are_measured_against_what_is_known() -> None:
+    known = one(judged("segmentation-offload"), "TS912")
+    assert known.severity == Severity.NOTE
+    assert known.message.startswith(
+        "1 segment of 1 connection carries more than the receiver's MSS, up to 4,380 bytes (the first is frame 6): "
+    )
+    assert known.display_filter == "tcp.len > 1460"
+    middle = "# The SYNs are missing.\n0.0 C > S P. 1:1461(1460)\n+.1 C > S P. (1461)\n"
+    unknown = one(of("", head=middle), "TS912")
+    assert "1 segment of 1 connection carries more than an Ethernet frame can, up to 1,461 bytes" in unknown.message
+    assert "larger frames may be lawful" in unknown.message

@@ -23,7 +23,7 @@ from tcpscope.state.transitions import STATE_NAMES, UNKNOWN
 from tcpscope.wire.address import endpoints, format_address
 
 if TYPE_CHECKING:
-    from tcpscope.pipeline import CaptureFacts, FileFacts
+    from tcpscope.pipeline import CaptureFacts, FileFacts, LargeSegments
     from tcpscope.rules.base import Finding
     from tcpscope.state.checksums import Checksums
     from tcpscope.state.connection import Connection
@@ -113,6 +113,7 @@ def capture_report(
         clock_back_count=facts.clock_back_count,
         clock_back_max_ns=facts.clock_back_max_ns,
         checksums=_checksums(facts.checksums),
+        large_segments=_large(facts.large),
         fragments=_fragments(facts.fragments),
         unseen_bytes=facts.unseen_bytes,
         one_sided_connections=facts.one_sided_connections,
@@ -132,6 +133,10 @@ def _checksums(sums: Checksums) -> model.Checksums:
         offloaded=sum(capture_offload.offloaded(host, sums) for host in senders),
         left_out=sums.left_out,
     )
+
+
+def _large(large: LargeSegments) -> model.LargeSegments:
+    return model.LargeSegments(large.segments, large.unknown, large.connections, large.largest)
 
 
 def _fragments(seen: Reassembler) -> model.Fragments:
@@ -212,6 +217,7 @@ def _traffic(end: Endpoint, transfer: Transfer) -> model.Traffic:
         segments=end.segments,
         payload_segments=transfer.payload_segments,
         payload_bytes=transfer.payload_bytes,
+        large_segments=transfer.large_segments,
         unique_bytes=transfer.unique_bytes,
         unseen_bytes=transfer.unseen_bytes,
         retransmitted_segments=transfer.retransmitted_segments,

@@ -61,6 +61,7 @@ class Traffic:
     segments: int
     payload_segments: int
     payload_bytes: int
+    large_segments: int  # that carry more than the other side takes at once (MSS): split or merged by a network card
     unique_bytes: int
     unseen_bytes: int
     retransmitted_segments: int
@@ -247,6 +248,16 @@ class Checksums:
 
 
 @dataclass(frozen=True, slots=True)
+class LargeSegments:
+    """Segments that carry more than their receiver's MSS or, where it is ``mss_unknown``, than an Ethernet frame can."""
+
+    segments: int
+    mss_unknown: int
+    connections: int
+    largest: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fragments:
     """IP datagrams in fragments that may carry TCP, and single fragments that overlap others or that the snap length cut."""
 
@@ -284,6 +295,7 @@ class CaptureReport:
     clock_back_count: int
     clock_back_max_ns: int
     checksums: Checksums
+    large_segments: LargeSegments
     fragments: Fragments
     unseen_bytes: int
     one_sided_connections: int

@@ -54,6 +54,7 @@ TIME_WAIT: Final = {
 _COUNTERS: Final[tuple[tuple[str, str, bool], ...]] = (
     ("segments", "segments", True),
     ("payload_segments", "segments with data", True),
+    ("large_segments", "larger than the MSS", False),
     ("unique_bytes", "bytes", True),
     ("unseen_bytes", "bytes acknowledged, not captured", False),
     ("retransmitted_segments", "retransmitted segments", False),

@@ -180,6 +180,7 @@ RULES: Final[tuple[Rule, ...]] = (
     capture_quality.ConnectionsEvicted(),
     capture_quality.FramesCutByCapture(),
     capture_offload.ChecksumOffload(),
+    capture_offload.SegmentationOffload(),
     capture_fragments.FragmentsOverlap(),
     capture_fragments.FragmentsMissing(),
 )

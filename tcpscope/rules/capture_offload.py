@@ -156,3 +156,53 @@ class ChecksumOffload(Rule):
             text += ", and they are used" + (f" but for the first {early:,}" if early > 0 else "")
         evidence = sums.unfilled_frames or sums.wrong_frames
         yield self.capture_finding(text, WRONG, frames=evidence, count=count)
+
+
+class SegmentationOffload(Rule):
+    """Segments are larger than any that was on the wire.
+
+    What it does:
+        Counts segments that carry more than the MSS that their receiver announced in its SYN or, where that is not in
+        the capture, more than an Ethernet frame of 1,500 bytes does. Segments put together from IP fragments do not
+        count.
+
+    Why it matters:
+        The capture was taken above the network card, which splits what a host sends (TSO) and merges what it receives
+        (LRO, or GRO in the system). Numbers of segments, retransmissions and duplicate ACKs, and round-trip times, are
+        those that the system sees; on the wire there were more segments. Bytes, order and verdicts are right.
+
+    Example:
+        frame 2   server > client   SYN,ACK, MSS 1460
+        frame 9   client > server   14,480 bytes of data
+
+    How to fix:
+        Nothing, unless single packets matter: then turn offloading off during the capture (ethtool -K eth0 tso off gso
+        off gro off lro off), or capture at a mirror port. Without the SYNs it may also be a network with jumbo frames.
+
+    References:
+        RFC 9293 section 3.7.1: the maximum segment size option.
+    """
+
+    code: ClassVar[str] = "TS912"
+    name: ClassVar[str] = "segmentation-offload"
+    severity: ClassVar[Severity] = Severity.NOTE
+    rfc: ClassVar[str] = "RFC 9293 section 3.7.1"
+
+    def judge_capture(self, capture: CaptureFacts, ctx: Context) -> Iterable[Finding]:
+        """How many, how large, and what they were measured against."""
+        large = capture.large
+        if large.segments <= 0:
+            return
+        limit = "an Ethernet frame can" if large.unknown == large.segments else "the receiver's MSS"
+        text = (
+            f"{plural(large.segments, 'segment')} of {plural(large.connections, 'connection')} "
+            f"{'carries' if large.segments == 1 else 'carry'} more than {limit}, up to {plural(large.largest, 'byte')} (the "
+            f"first is {frames([large.frame])})"
+        )
+        if large.unknown:
+            text += "; where the MSS is not in the capture, larger frames may be lawful there"
+        text += (
+            ": the network card or the system splits them after the capture, or merged them before it (TSO, GRO, LRO), so "
+            "numbers of segments and retransmissions, and round-trip times, are those of the host and not of the wire"
+        )
+        yield self.capture_finding(text, f"tcp.len > {large.limit}", frames=[large.frame], count=large.segments)

@@ -15,6 +15,12 @@ from tcpscope.state.transitions import NO_CHANGE, UNKNOWN, next_state
 
 MAX_STEPS: Final = 64  # of a state path; a real one has at most ten, an attacker's any number
 
+ETHERNET_PAYLOAD: Final = 1460
+"""Bytes that a segment in an ordinary Ethernet frame carries at most: 1,500 without the headers of IPv4 and TCP."""
+
+MIN_MSS: Final = 48
+"""An MSS below this is a lie: no sender makes smaller segments (Linux draws the same line)."""
+
 # Bits of Endpoint.syn_options: what the SYN offered
 OPTION_SACK: Final = 1
 OPTION_TIMESTAMPS: Final = 2
@@ -118,6 +124,9 @@ class Transfer:
         # Data sent by this side
         self.payload_segments: i64 = 0
         self.payload_bytes: i64 = 0
+        self.large_segments: i64 = 0  # that carry more than the other side takes at once
+        self.large_frame: i64 = 0
+        self.largest: i64 = 0  # bytes that one of them carries
         self.unique_bytes: i64 = 0
         self.retransmitted_segments: i64 = 0
         self.retransmitted_bytes: i64 = 0
@@ -217,6 +226,7 @@ class Endpoint:
         self.syn_acked_frame: i64 = 0  # the other side's first segment that acknowledges the SYN
         self.scale: i64 = -1  # window shift in use for this side's windows: -1 unknown, else 0..14
         self.mss: i64 = -1
+        self.takes: i64 = ETHERNET_PAYLOAD  # bytes that a segment to this side may carry
         self.syn_options: i64 = 0  # OPTION_ bits of the SYN
         self.last_time: i64 = 0
         self.bad_checksums: i64 = 0

@@ -8,6 +8,7 @@ from mypy_extensions import i64
 
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import (
+    MIN_MSS,
     OPTION_FAST_OPEN,
     OPTION_SACK,
     OPTION_SCALE,
@@ -112,6 +113,8 @@ def _begin(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
     me.isn = seg.seq
     me.begin((seg.seq + 1) & 0xFFFFFFFF)
     me.mss = seg.mss
+    if seg.mss >= 0:
+        me.takes = max(seg.mss, MIN_MSS)
     me.scale = seg.window_scale if seg.window_scale <= 14 else 14  # RFC 7323 section 2.3
     options: i64 = 0
     if seg.sack_permitted == 1:

@@ -61,6 +61,12 @@ def payload(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segm
         return
     t.payload_segments += 1
     t.payload_bytes += length
+    if length > peer.takes and not seg.rebuilt:
+        t.large_segments += 1
+        if t.large_frame == 0:
+            t.large_frame = seg.frame
+        if length > t.largest:
+            t.largest = length
     if t.first_data_frame == 0:
         t.first_data_frame = seg.frame
         t.first_data_time = seg.time_ns

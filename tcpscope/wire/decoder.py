@@ -102,6 +102,7 @@ class Decoder:
                 segment.time_ns = frame.time_ns
                 segment.interface = frame.interface
                 segment.encapsulation = PLAIN
+                segment.rebuilt = False
                 if tagged:
                     segment.encapsulation = self._identify(VLAN)
                 return code
@@ -169,6 +170,7 @@ class Decoder:
             segment.time_ns = frame.time_ns
             segment.interface = frame.interface
             segment.encapsulation = self._identify(c.path)
+            segment.rebuilt = c.data is not frame.data
             if c.unsure:
                 segment.checksum = CHECKSUM_UNSURE
         elif c.guessed and is_doubt(code, c.end < c.stop):

@@ -36,6 +36,7 @@ class Segment:
         self.time_ns: i64 = 0  # nanoseconds since 1970 UTC
         self.interface: i64 = 0  # like Frame.interface
         self.encapsulation: i64 = 0  # what lies between link and IP header: see Decoder.encapsulation_name; 0: nothing
+        self.rebuilt: bool = False  # put together from IP fragments
         # Source address, destination address, source port, destination port as on the wire: 12 bytes (IPv4) or 36 (IPv6).
         self.key: bytes = b""
         self.src_port: i64 = 0
