@@ -12,6 +12,7 @@ from tcpscope.capture.reader import CaptureReader
 from tcpscope.capture.salvage import Gap
 from tcpscope.state.checksums import Checksums
 from tcpscope.state.connection import Connection
+from tcpscope.state.copies import CopyTotals
 from tcpscope.state.endpoint import ETHERNET_PAYLOAD, Transfer
 from tcpscope.state.flows import FlowTable
 from tcpscope.state.keys import canonical_key
@@ -91,6 +92,7 @@ class CaptureFacts:
         self.connections: i64 = 0
         self.evicted: i64 = 0
         self.listeners: list[Listener] = []
+        self.copies: CopyTotals = CopyTotals()
         self.interfaces: i64 = 0
 
 
@@ -231,6 +233,8 @@ class Pipeline:
         """One connection is over."""
         facts: CaptureFacts = self.facts
         facts.connections += 1
+        if conn.client.copied is not None or conn.server.copied is not None:
+            facts.copies.add(conn)
         client: Transfer = conn.client.opened()
         server: Transfer = conn.server.opened()
         facts.unseen_bytes += client.unseen_bytes + server.unseen_bytes

@@ -76,11 +76,11 @@ CAPTURES: dict[str, tuple[str, str]] = {
     "TS403": ("ack-for-unsent-data", "capture-lost-segment"),
     "TS404": ("timeout-retransmit.pcap", "zero-window"),
     "TS405": ("lost-data-fast-retransmit.pcap", "reordered.pcap"),
-    "TS406": ("duplicated.pcap", "lost-data-fast-retransmit.pcap"),
+    "TS406": ("spurious-retransmission", "duplicated.pcap"),
     "TS407": ("tail-loss-probe.pcap", "timeout-retransmit.pcap"),
     "TS408": ("reordered.pcap", "lost-data-at-receiver.pcap"),
     "TS409": ("missing-segment", "capture-lost-segment"),
-    "TS410": ("captured-twice.pcap", "timeout-retransmit.pcap"),
+    "TS410": ("duplicated.pcap", "captured-twice.pcap"),
     "TS411": ("sack-for-unsent-data", "loss-with-sack-over-wrap"),
     "TS412": ("retransmission-first-sending-unseen", "data-on-syn"),
     "TS413": ("spurious-retransmit.pcap", "tls-no-close-notify.pcap"),
@@ -107,6 +107,7 @@ CAPTURES: dict[str, tuple[str, str]] = {
     "TS912": ("segmentation-offload", "jumbo-frames"),
     "TS914": ("fragments-overlap", "fragments-missing"),
     "TS915": ("fragments-missing", "fragments-overlap"),
+    "TS920": ("captured-twice.pcap", "duplicated.pcap"),
 }
 
 OPENED = """# Built by a test.

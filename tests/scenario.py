@@ -56,7 +56,8 @@ Segments, ``TIME FROM > TO FLAGS [NUMBERS] [<OPTIONS>] [PAYLOAD] [MODIFIERS]``
                ``id 7``, ``ttl 63``, ``tos 2``, ``total 0``: fields of the IP header, the last its length
                ``doff 4``: TCP's header length field, in words
 
-``TIME raw HEX`` is a frame of any content. A ``#`` after a blank begins a comment.
+``TIME raw HEX`` is a frame of any content; ``TIME again FRAME [on INTERFACE] [vlan NUMBER]`` is a copy of an earlier frame of
+the file, on another interface (pcapng) or within a VLAN. A ``#`` after a blank begins a comment.
 """
 
 from __future__ import annotations
@@ -150,7 +151,8 @@ def build(scenario: Scenario) -> bytes:
     if scenario.format == "pcapng":
         resolution = 9 if scenario.nanoseconds else 6
         interface = Interface(scenario.link_type, scenario.snap_length, resolution, dropped=scenario.dropped)
-        return pcapwriter.pcapng(scenario.frames, [interface], big_endian=scenario.big_endian)
+        count = 1 + max((record.interface for record in scenario.frames), default=0)
+        return pcapwriter.pcapng(scenario.frames, [interface] * count, big_endian=scenario.big_endian)
     return pcapwriter.pcap(
         scenario.frames,
         scenario.link_type,
@@ -291,6 +293,11 @@ class _Parser:
             self.clock_ns = self.clock_ns + delta_ns if relative else delta_ns
             self.add(hexadecimal("".join(words.words)))
             return
+        if words.peek() == "again":
+            words.take()
+            self.clock_ns = self.clock_ns + delta_ns if relative else delta_ns
+            self.again(words)
+            return
         sender, arrow, receiver = (END.fullmatch(words.take("FROM > TO")), words.take(">"), words.take("TO"))
         other = END.fullmatch(receiver)
         if not sender or not other or arrow != ">" or sender[1] == other[1] or sender[2] != other[2]:
@@ -373,11 +380,27 @@ class _Parser:
             if "nocapture" not in line.words:
                 self.add(frame, values.get("cut"))
 
-    def add(self, frame: bytes, cut: int | None = None) -> None:
+    def again(self, words: Words) -> None:
+        """``FRAME [on INTERFACE] [vlan NUMBER]``."""
+        number = integer(words.take("the number of a frame"))
+        if not 1 <= number <= len(self.scenario.frames):
+            raise LineError(f"there is no frame {number} yet")
+        copy, interface = self.scenario.frames[number - 1].data, 0
+        while words:
+            word, value = words.take(), integer(words.take("a number"))
+            if word == "on" and self.scenario.format == "pcapng":
+                interface = value
+            elif word == "vlan" and self.scenario.link_type == pcapwriter.ETHERNET:
+                copy = copy[:12] + struct.pack("!HH", 0x8100, value) + copy[12:]
+            else:
+                raise LineError(f"a copy cannot be {word} {value}")
+        self.add(copy, interface=interface)
+
+    def add(self, frame: bytes, cut: int | None = None, interface: int = 0) -> None:
         """Add a frame to the file."""
         if self.clock_ns % 1000 and not self.scenario.nanoseconds:
             raise LineError("a time finer than a microsecond needs resolution: ns")
-        self.scenario.frames.append(Record(self.start_ns + self.clock_ns, frame[:cut], len(frame)))
+        self.scenario.frames.append(Record(self.start_ns + self.clock_ns, frame[:cut], len(frame), interface))
         self.scenario.lines.append(self.line_number)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tcpscope.rules.base import Finding
     from tcpscope.state.checksums import Checksums
     from tcpscope.state.connection import Connection
+    from tcpscope.state.copies import CopyTotals
     from tcpscope.state.listeners import Listener
     from tcpscope.state.zeek import ZeekRow
     from tcpscope.wire.fragments import Reassembler
@@ -117,6 +118,7 @@ def capture_report(
         fragments=_fragments(facts.fragments),
         unseen_bytes=facts.unseen_bytes,
         one_sided_connections=facts.one_sided_connections,
+        copies=_copies(facts.copies),
         connection_count=facts.connections,
         evicted=facts.evicted,
         listeners=tuple(_listener(listener) for listener in queues[:MAX_LISTENERS]),
@@ -233,6 +235,8 @@ def _traffic(end: Endpoint, transfer: Transfer) -> model.Traffic:
         max_window=None if transfer.max_window < 0 else transfer.max_window,
         max_in_flight=transfer.max_in_flight,
         bad_checksums=end.bad_checksums,
+        copies=0 if end.copied is None else end.copied.by_capture,
+        network_duplicates=0 if end.copied is None else end.copied.by_network,
     )
 
 
@@ -240,6 +244,18 @@ def _round_trips(rtt: Quantiles | None) -> model.RoundTrips:
     if rtt is None or rtt.count == 0:
         return model.RoundTrips(0, None, None, None, None)
     return model.RoundTrips(rtt.count, rtt.minimum, rtt.quantile(1, 2), rtt.quantile(95, 100), rtt.maximum)
+
+
+def _copies(totals: CopyTotals) -> model.Copies:
+    return model.Copies(
+        totals.connections,
+        totals.same_place,
+        totals.other_interface,
+        totals.other_encapsulation,
+        totals.other_hop,
+        totals.unidentified,
+        None if totals.longest < 0 else totals.longest,
+    )
 
 
 def _listener(listener: Listener) -> model.ListenerReport:

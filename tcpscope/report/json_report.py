@@ -100,6 +100,7 @@ def capture_object(capture: model.CaptureReport) -> Object:
         "fragments": asdict(capture.fragments),
         "unseen_bytes": capture.unseen_bytes,
         "one_sided_connections": capture.one_sided_connections,
+        "copies": _copies(capture.copies),
         "connection_count": capture.connection_count,
         "evicted_connections": capture.evicted,
         "listeners": [_listener(listener) for listener in capture.listeners],
@@ -237,6 +238,21 @@ def _traffic(traffic: model.Traffic) -> Object:
         "max_window": traffic.max_window,
         "max_in_flight": traffic.max_in_flight,
         "bad_checksums": traffic.bad_checksums,
+        "copies": traffic.copies,
+        "network_duplicates": traffic.network_duplicates,
+    }
+
+
+def _copies(copies: model.Copies) -> Object:
+    return {
+        "count": copies.count,
+        "connections": copies.connections,
+        "same_interface": copies.same_place,
+        "other_interface": copies.other_interface,
+        "other_encapsulation": copies.other_encapsulation,
+        "other_hop": copies.other_hop,
+        "without_identification": copies.without_identification,
+        "longest_delay": _seconds(copies.longest_ns),
     }
 
 

@@ -77,6 +77,8 @@ class Traffic:
     max_window: int | None
     max_in_flight: int
     bad_checksums: int
+    copies: int  # captured again, and left out of all other counts
+    network_duplicates: int  # delivered again by the network, left out as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +271,24 @@ class Fragments:
 
 
 @dataclass(frozen=True, slots=True)
+class Copies:
+    """Segments that the capture holds again; see :mod:`tcpscope.state.copies`."""
+
+    connections: int
+    same_place: int
+    other_interface: int
+    other_encapsulation: int
+    other_hop: int
+    without_identification: int
+    longest_ns: int | None
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.same_place + self.other_interface + self.other_encapsulation + self.other_hop
+
+
+@dataclass(frozen=True, slots=True)
 class CaptureReport:
     """One capture: what it holds, what is wrong with it, and the connections that were asked for.
 
@@ -299,6 +319,7 @@ class CaptureReport:
     fragments: Fragments
     unseen_bytes: int
     one_sided_connections: int
+    copies: Copies
     connection_count: int
     evicted: int
     listeners: tuple[ListenerReport, ...]

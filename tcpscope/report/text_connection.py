@@ -67,6 +67,8 @@ _COUNTERS: Final[tuple[tuple[str, str, bool], ...]] = (
     ("window_full", "window filled", False),
     ("max_in_flight", "most bytes in flight", False),
     ("bad_checksums", "wrong checksums", False),
+    ("network_duplicates", "delivered twice, counted once", False),
+    ("copies", "captured twice, counted once", False),
 )
 
 

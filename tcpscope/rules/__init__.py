@@ -18,6 +18,7 @@ from tcpscope.rules import (
     capture_quality,
     closing,
     connecting,
+    copies,
     icmp,
     opening,
     queues,
@@ -86,7 +87,7 @@ RULES: Final[tuple[Rule, ...]] = (
     retransmission.TailLossProbe(),
     acknowledgement.OutOfOrderSegments(),
     acknowledgement.MissingSegment(),
-    retransmission.NetworkDuplicate(),
+    copies.NetworkDuplicate(),
     acknowledgement.SackForUnsentData(),
     retransmission.RetransmissionUnexplained(),
     retransmission.DuplicateDataReported(),
@@ -183,6 +184,7 @@ RULES: Final[tuple[Rule, ...]] = (
     capture_offload.SegmentationOffload(),
     capture_fragments.FragmentsOverlap(),
     capture_fragments.FragmentsMissing(),
+    copies.CaptureCopies(),
 )
 
 

@@ -204,46 +204,6 @@ class TailLossProbe(CauseRule):
         return self.about(conn, seen, opening(text))
 
 
-class NetworkDuplicate(CauseRule):
-    """The same packet appears twice.
-
-    What it does:
-        Counts segments that were captured twice with the same IP identification: a sender gives each packet a new one,
-        so the copy was made on the way, or by the capture itself.
-
-    Why it matters:
-        It is no loss and no retransmission, though it looks like one. Most often a mirror port copies a packet on its
-        way into and out of the switch, or two interfaces were captured into one file.
-
-    Example:
-        frame 9   client > server   100 bytes, IP id 4711
-        frame 10  client > server   the same, IP id 4711   (30 microseconds later)
-
-    How to fix:
-        Capture one direction of the mirrored port only, or one interface; or remove the copies with "editcap -d". If
-        they are in the network, look for a bridging loop.
-
-    References:
-        RFC 9293 section 3.10.7.4: old duplicates are dropped by their sequence number.
-        RFC 791 section 3.1: the identification field.
-    """
-
-    code: ClassVar[str] = "TS410"
-    name: ClassVar[str] = "network-duplicate"
-    severity: ClassVar[Severity] = Severity.NOTE
-    rfc: ClassVar[str] = "RFC 9293 section 3.10.7.4"
-    causes: ClassVar[tuple[int, ...]] = (CAUSE_NETWORK_DUPLICATE,)
-
-    def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
-        """How many."""
-        text = (
-            f"{plural(seen.count, 'packet')} of {party(conn, seen.side)} {'appears' if seen.count == 1 else 'appear'} "
-            f"twice with the same IP identification ({frames(seen.frames, seen.count)}): copied by the network or by "
-            "the capture, not sent again"
-        )
-        return self.about(conn, seen, opening(text))
-
-
 class RetransmissionUnexplained(CauseRule):
     """Data was sent again, and the capture does not show why.
 
@@ -288,7 +248,8 @@ class DuplicateDataReported(FactRule):
     """The receiver reports that data arrived twice.
 
     What it does:
-        Counts duplicate SACK blocks of a side, if no spurious retransmission in the capture explains them (TS406).
+        Counts duplicate SACK blocks of a side, if no spurious retransmission and no duplicate packet in the capture
+        explains them (TS406, TS410).
 
     Why it matters:
         The receiver got bytes twice: the network copied packets behind the capture point, or the sender repeated what
@@ -317,7 +278,8 @@ class DuplicateDataReported(FactRule):
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How often, against how many repetitions."""
-        if conn.count_of(RETRANSMISSION + CAUSE_SPURIOUS, 1 - seen.side):
+        told = (RETRANSMISSION + CAUSE_SPURIOUS, RETRANSMISSION + CAUSE_NETWORK_DUPLICATE)  # by TS406 and TS410
+        if any(conn.count_of(kind, 1 - seen.side) for kind in told):
             return None
         sender = party(conn, 1 - seen.side)
         repeated = transfer_of(conn.side(1 - seen.side)).retransmitted_segments

@@ -11,7 +11,6 @@ from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Endpoint, Step, Transfer
 from tcpscope.state.facts import (
     CAUSE_FIN,
-    CAUSE_NETWORK_DUPLICATE,
     DATA_AFTER_FIN,
     FIN_MOVED,
     FIN_REPEATED,
@@ -26,7 +25,6 @@ from tcpscope.state.facts import (
     TIME_WAIT_FIN_UNANSWERED,
     TIME_WAIT_KILLED,
 )
-from tcpscope.state.recovery import is_copy
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import (
     CLOSED,
@@ -75,9 +73,6 @@ def fin(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
         conn.note(FIN_MOVED, side, seg.frame, seg.time_ns, t.fin_frame, place, t.fin_seq)
         return
     interval: i64 = seg.time_ns - t.fin_last_time
-    if is_copy(t.fin_ip_id, seg, interval):
-        conn.last_cause = CAUSE_NETWORK_DUPLICATE
-        return
     t.fin_ip_id = seg.ip_id
     p: Transfer | None = peer.transfer
     if p is not None and p.fin_ack_frame == seg.frame and (t.srtt < 0 or interval < t.srtt):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mypy_extensions import i64
 
 from tcpscope.state.connection import Connection
+from tcpscope.state.copies import settle
 from tcpscope.state.endpoint import Endpoint, Transfer
 from tcpscope.state.facts import (
     ACK_NEVER_CAME_TO_FIN,
@@ -57,6 +58,7 @@ def finish(conn: Connection, now: i64, msl_ns: i64) -> None:
     if conn.listener is not None and (conn.half_open or conn.pending):
         conn.listener.timed_out += 1
     left_queue(conn)
+    settle(conn)
     _finish_side(conn, CLIENT, now, msl_ns)
     _finish_side(conn, SERVER, now, msl_ns)
     client: Transfer = conn.client.opened()

@@ -50,6 +50,7 @@ class Sent:
         self.last_time_ns: i64 = 0
         self.sendings: i64 = 0
         self.ip_id: i64 = -1
+        self.checksum: i64 = 0
         self.next: Sent | None = None
 
 
@@ -68,6 +69,41 @@ class Hole:
         self.acknowledged: bool = False
         self.ts_val: i64 = -1  # of the ACK for bytes unseen, if no earlier segment carried it
         self.beyond_window: bool = False  # that ACK lies beyond every window its sender had opened
+
+
+@mypyc_attr(acyclic=True)
+class Copied:
+    """Segments of one side that the capture holds again, left out of everything else. All numbers are of copies."""
+
+    def __init__(self) -> None:
+        self.same_place: i64 = 0
+        self.other_interface: i64 = 0
+        self.other_encapsulation: i64 = 0
+        self.other_hop: i64 = 0  # another TTL
+        self.late: i64 = 0  # at the same place, but so much later that only the network can have held them
+        self.unidentified: i64 = 0  # of all these: told without an IP identification
+        self.called_network: i64 = 0  # of same_place: blamed on the network when they were seen
+        self.untold: i64 = 0  # segments of which a copy cannot be told
+        self.shortest: i64 = 0  # time after the first of the same
+        self.longest: i64 = -1  # -1: no time known
+        # Does the receiver get them? A receiver acknowledges old bytes at once (RFC 9293 section 3.10.7.4).
+        self.asked: i64 = 0  # of same_place: with data or FIN
+        self.asked_ns: i64 = 0  # time of the latest of these
+        self.end: i64 = 0  # and its last byte plus one
+        self.answered: i64 = 0
+        self.reported: i64 = 0  # of the answers: by D-SACK, which nothing else explains (RFC 2883 section 4)
+        self.network: bool = False  # at the end: the network made the copies at the same place
+
+    @property
+    def by_capture(self) -> i64:
+        """Copies that the capture made. Final at the end of the connection."""
+        elsewhere: i64 = self.other_interface + self.other_encapsulation + self.other_hop
+        return elsewhere if self.network else elsewhere + self.same_place
+
+    @property
+    def by_network(self) -> i64:
+        """Packets that the network delivered again."""
+        return self.late + self.same_place if self.network else self.late
 
 
 @mypyc_attr(acyclic=True)
@@ -141,7 +177,9 @@ class Transfer:
         self.after_peer_fin_bytes: i64 = 0  # half-close: new bytes sent after the other side's FIN was received
         self.after_peer_fin_frame: i64 = 0
         self.highest_frame: i64 = 0  # the segment that raised nxt
+        self.highest_time: i64 = 0
         self.highest_ip_id: i64 = -1
+        self.earlier_ip_id: i64 = -1  # of the segment before that one
         self.position: i64 = 0  # stream position of nxt, in 64 bits: bytes since base
         self.ts_val: i64 = -1  # latest timestamp sent
         self.holes: list[Hole] | None = None
@@ -221,7 +259,6 @@ class Endpoint:
         self.syn_last_frame: i64 = 0
         self.syn_last_time: i64 = 0
         self.syn_count: i64 = 0
-        self.syn_ip_id: i64 = -1
         self.other_isn: i64 = -1  # of a later SYN-ACK with another number, until the client says which one it took
         self.syn_acked_frame: i64 = 0  # the other side's first segment that acknowledges the SYN
         self.scale: i64 = -1  # window shift in use for this side's windows: -1 unknown, else 0..14
@@ -229,6 +266,10 @@ class Endpoint:
         self.takes: i64 = ETHERNET_PAYLOAD  # bytes that a segment to this side may carry
         self.syn_options: i64 = 0  # OPTION_ bits of the SYN
         self.last_time: i64 = 0
+        self.first_ip_id: i64 = -1  # of the first segment, or of the latest SYN
+        self.first_interface: i64 = 0
+        self.first_encapsulation: i64 = 0
+        self.copied: Copied | None = None
         self.bad_checksums: i64 = 0
         self.transfer: Transfer | None = None
 

@@ -92,14 +92,15 @@ ACK_NEVER_CAME_TO_FIN: Final = 38  # at the end; side: sender of the FIN; frame:
 SACK_OF_UNSENT: Final = 39  # side: sender of the SACK; frame; a: right edge, b: highest sequence number sent
 
 # Repeated data: one kind a cause, RETRANSMISSION + CAUSE_ code, so that many of one cause hide none of another.
-RETRANSMISSION: Final = 40  # frame, other: earlier sending (0: not seen); a: CAUSE_ code, b: time since that sending
+# Frame, other: earlier sending (0: not seen); a: CAUSE_ code (of a copy: COPY_ code), b: time since that sending
+RETRANSMISSION: Final = 40
 
 
 # An ICMP error about this connection (RFC 9293 section 3.9.2.2); side: sender of the segment that could not be delivered; frame: the
 # error, other: latest segment of that side before; a: IP version * 65536 + type * 256 + code, b: MTU of the next hop (-1: not told)
-ICMP_REPORTED: Final = 53
+ICMP_REPORTED: Final = 54
 
-KIND_COUNT: Final = 54
+KIND_COUNT: Final = 55
 
 # A table, because mypyc shifts a literal 1 as a 32-bit number in C.
 KIND_BITS: Final[tuple[int, ...]] = tuple([1 << kind for kind in range(KIND_COUNT)])
@@ -126,6 +127,7 @@ CAUSE_ZERO_WINDOW_PROBE: Final = 9
 CAUSE_SYN: Final = 10
 CAUSE_FIN: Final = 11
 CAUSE_PATH_MTU: Final = 12
+CAUSE_CAPTURE_COPY: Final = 13
 CAUSE_NAMES: Final = (
     "unknown",
     "timeout",
@@ -140,7 +142,15 @@ CAUSE_NAMES: Final = (
     "syn-retransmit",
     "fin-retransmit",
     "path-mtu",
+    "capture-copy",
 )
+
+# Where a copy of a segment was captured, against the first one of it
+COPY_SAME_PLACE: Final = 0
+COPY_OTHER_INTERFACE: Final = 1
+COPY_OTHER_ENCAPSULATION: Final = 2
+COPY_OTHER_HOP: Final = 3  # the same interface, but the TTL shows that a router lies between
+COPY_LATE: Final = 4  # at the same place, but too late for the capture to have made it
 
 
 @mypyc_attr(acyclic=True)
@@ -176,6 +186,22 @@ class FactLog:
         self.counts[index] = seen
         if seen <= KEPT:
             self.facts.append(Fact(kind, side, frame, time_ns, other, a, b))
+
+    def move(self, side: i64, before: i64, after: i64, a: i64, count: i64) -> None:
+        """``count`` facts of a side, those with this ``a``, turn out to be of another kind."""
+        slot: i64 = before * 2 + (1 if side == SERVER else 0)
+        old: int = slot
+        new: int = slot + (after - before) * 2
+        self.counts[old] = self.counts.get(old, 0) - count
+        self.counts[new] = self.counts.get(new, 0) + count
+        for fact in self.facts:
+            if fact.kind == before and fact.side == side and fact.a == a:
+                fact.kind = after
+        bit: i64 = KIND_BITS[after]
+        self.kinds |= bit
+        if self.count(before, NOBODY) == 0:
+            bit = KIND_BITS[before]
+            self.kinds ^= bit
 
     def of(self, kind: i64) -> list[Fact]:
         """The kept facts of one kind, in order of recording."""

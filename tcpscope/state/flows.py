@@ -25,6 +25,7 @@ from tcpscope.state.connection import (
     ROLES_SYN_ACK,
     Connection,
 )
+from tcpscope.state.copies import CopyWatch
 from tcpscope.state.endpoint import Endpoint
 from tcpscope.state.facts import (
     CHALLENGE_ACK,
@@ -97,6 +98,7 @@ class FlowTable:
         self.ended: dict[bytes, int] = {}
         self.ended_before: dict[bytes, int] = {}
         self.listeners: Listeners = Listeners()
+        self.copies: CopyWatch = CopyWatch()
         self.streams: i64 = 0
         self.live: i64 = 0
         self.evicted: i64 = 0
@@ -134,6 +136,14 @@ class FlowTable:
             conn.renumbering = 1
         self.current = conn
         self.current_side = side
+        me: Endpoint = conn.client if side == CLIENT else conn.server
+        copies: CopyWatch = self.copies
+        if copies.watching or seg.seq != me.nxt:
+            if copies.is_copy(conn, side, seg):
+                machine.copy(conn, seg)
+                return
+            if copies.watching:
+                copies.remember(me, seg)
         machine.segment(conn, side, seg)
 
     def left_out(self, seg: Segment) -> None:

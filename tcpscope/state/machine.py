@@ -40,6 +40,10 @@ def segment(conn: Connection, side: i64, seg: Segment) -> None:
     _completeness(conn, seg)
     conn.last_frame = seg.frame
     conn.last_cause = -1
+    if me.segments == 0:
+        me.first_ip_id = seg.ip_id
+        me.first_interface = seg.interface
+        me.first_encapsulation = seg.encapsulation
     me.segments += 1
     if conn.unsettled or flags & (SYN | FIN | RST) != 0 or flags & ACK == 0:
         if not _control(conn, side, me, peer, seg):
@@ -59,6 +63,13 @@ def segment(conn: Connection, side: i64, seg: Segment) -> None:
         window.advertised(conn, side, me, seg)
     me.opened().ts_val = seg.ts_val
     me.last_time = seg.time_ns
+    conn.last_time = seg.time_ns
+
+
+def copy(conn: Connection, seg: Segment) -> None:
+    """A segment that was captured before (see copies): nothing has happened, but Wireshark counts it."""
+    _completeness(conn, seg)
+    conn.last_frame = seg.frame
     conn.last_time = seg.time_ns
 
 

@@ -16,7 +16,6 @@ from tcpscope.state.endpoint import (
     Endpoint,
 )
 from tcpscope.state.facts import (
-    CAUSE_NETWORK_DUPLICATE,
     CAUSE_SYN,
     CHALLENGE_ACK,
     HANDSHAKE_ACK_WRONG,
@@ -30,7 +29,7 @@ from tcpscope.state.facts import (
     SYN_IN_CONNECTION,
     SYN_REPEATED,
 )
-from tcpscope.state.recovery import is_copy, update_rtt
+from tcpscope.state.recovery import update_rtt
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import (
     CLOSED,
@@ -65,10 +64,7 @@ def syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
         if answer:
             _changed_syn_ack(conn, side, me, peer, seg)
         return
-    if is_copy(me.syn_ip_id, seg, interval):
-        conn.last_cause = CAUSE_NETWORK_DUPLICATE
-        return
-    me.syn_ip_id = seg.ip_id
+    me.first_ip_id = seg.ip_id
     me.syn_last_frame = seg.frame
     me.syn_last_time = seg.time_ns
     if answer and me.state == SYN_SENT and peer.syn_frame != 0:
@@ -109,7 +105,7 @@ def _begin(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
     me.syn_last_frame = seg.frame
     me.syn_last_time = seg.time_ns
     me.syn_count = 1
-    me.syn_ip_id = seg.ip_id
+    me.first_ip_id = seg.ip_id
     me.isn = seg.seq
     me.begin((seg.seq + 1) & 0xFFFFFFFF)
     me.mss = seg.mss

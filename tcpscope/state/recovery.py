@@ -13,7 +13,6 @@ from mypy_extensions import i64
 from tcpscope.state.endpoint import Endpoint, Hole, Sent, Transfer
 from tcpscope.state.facts import (
     CAUSE_FAST,
-    CAUSE_NETWORK_DUPLICATE,
     CAUSE_PATH_MTU,
     CAUSE_SACK,
     CAUSE_SPURIOUS,
@@ -27,7 +26,6 @@ from tcpscope.wire.segment import Segment
 DUPLICATES_FOR_FAST: Final = 3  # RFC 5681 section 3.2
 MINIMUM_RTO: Final = 200_000_000  # Linux' lower bound; RFC 6298 section 2.4 would have 1 s
 REORDERING_WITHOUT_RTT: Final = 3_000_000  # how late a segment may be when no round trip is known
-COPY_LIMIT_NS: Final = 100_000_000  # how late the network or a second tap may deliver a copy
 NEAR_IP_ID: Final = 4096  # identifications of one flow lie this close
 
 
@@ -60,11 +58,6 @@ def ip_id_order(earlier: i64, later: i64) -> i64:
     return 2
 
 
-def is_copy(ip_id: i64, seg: Segment, interval: i64) -> bool:
-    """True if the segment is the same IP datagram again: a sender gives what it sends anew another identification."""
-    return ip_id > 0 and seg.ip_id == ip_id and interval < COPY_LIMIT_NS
-
-
 def late_or_resent(transfer: Transfer, receiver: Transfer, hole: Hole, seg: Segment) -> bool:
     """A segment fills a hole: True if it is only late (reordered), False if it was sent again after the loss.
 
@@ -87,9 +80,6 @@ def cause_of(sender: Endpoint, transfer: Transfer, receiver: Transfer, seg: Segm
     """CAUSE_ code of a segment with bytes below the highest sequence number sent. ``sent``: its earlier sending, if known."""
     end: i64 = (seg.seq + seg.length) & 0xFFFFFFFF
     elapsed: i64 = seg.time_ns - sent.last_time_ns if sent is not None else -1
-    if sent is not None and sent.ip_id > 0 and sent.ip_id == seg.ip_id:
-        # The same IP datagram twice: a sender gives a retransmission a new identification.
-        return CAUSE_NETWORK_DUPLICATE
     if sender.una >= 0 and diff(end, sender.una) <= 0:
         return CAUSE_SPURIOUS
     if transfer.too_big_until >= 0 and diff(end, transfer.too_big_until) <= 0:

@@ -91,6 +91,8 @@ def _advance(
     me.nxt = end
     t.position += advance
     t.highest_frame = seg.frame
+    t.highest_time = seg.time_ns
+    t.earlier_ip_id = t.highest_ip_id
     t.highest_ip_id = seg.ip_id
     if t.outstanding < MAX_OUTSTANDING and (me.una < 0 or diff(end, me.una) > 0):
         _remember(t, seg, seg.seq, end)
@@ -127,6 +129,7 @@ def _remember(t: Transfer, seg: Segment, seq: i64, end: i64) -> None:
     sent.last_time_ns = seg.time_ns
     sent.sendings = 1
     sent.ip_id = seg.ip_id
+    sent.checksum = seg.tcp_checksum
     newest: Sent | None = t.newest
     if newest is None:
         t.oldest = sent
@@ -166,7 +169,7 @@ def _old(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, se
         return
     hole: Hole | None = None
     if t.holes is not None:
-        hole = _first_hole(t.holes, seg.seq, end)
+        hole = first_hole(t.holes, seg.seq, end)
     if hole is not None and hole.acknowledged and hole.right == me.nxt and hole.left == seg.seq:
         _roll_back(conn, side, me, t, hole, seg)
         t.unique_bytes += seg.length
@@ -217,7 +220,7 @@ def _roll_back(conn: Connection, side: i64, me: Endpoint, t: Transfer, hole: Hol
         t.holes.remove(hole)
 
 
-def _first_hole(holes: list[Hole], seq: i64, end: i64) -> Hole | None:
+def first_hole(holes: list[Hole], seq: i64, end: i64) -> Hole | None:
     """The first hole that the bytes seq..end touch."""
     for hole in holes:
         if diff(seq, hole.right) < 0 and diff(end, hole.left) > 0:
@@ -285,6 +288,7 @@ def _resent(t: Transfer, seg: Segment, end: i64) -> None:
             sent.last_frame = seg.frame
             sent.last_time_ns = seg.time_ns
             sent.ip_id = seg.ip_id
+            sent.checksum = seg.tcp_checksum
         sent = sent.next
 
 
