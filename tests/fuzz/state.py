@@ -54,7 +54,8 @@ KEYS: Final = [
     bytes([10, 0, 0, 7] * 2) + struct.pack("!HH", 41000, 80),
     bytes([10, 0, 0, 7] * 2) + struct.pack("!HH", 41000, 41000),
 ]
-BLOB: Final = b"".join(octets for talk in LAWFUL.values() for _, _, _, octets in talk().writes)[:60_000]
+HEADER: Final = bytes(20)
+BLOB: Final = HEADER + b"".join(octets for talk in LAWFUL.values() for _, _, _, octets in talk().writes)[:60_000]
 
 ICMP_TYPES: Final = (1, 2, 3, 11, 3, 3, 11, 4)  # errors of either version
 FORM: Final = struct.Struct("<qBBBBHIIIHHiihhiqqhHBBIIIIIIIIH")
@@ -142,7 +143,7 @@ def op_of(seg: Segment, key: int, back: bool) -> Op:
         seg.ack,
         seg.length,
         seg.length - seg.captured & 0xFFFF,
-        max(0, BLOB.find(captured[:5])),
+        max(0, BLOB.find(captured[:5]) - len(HEADER)),
         seg.ip_id,
         seg.mss,
         seg.window_scale,
@@ -297,7 +298,7 @@ def fill(seg: Segment, op: Op, frame: int) -> None:
     seg.src_port, seg.dst_port = struct.unpack("!HH", key[-4:])
     seg.seq, seg.ack, seg.flags, seg.window = op.seq, op.ack, op.flags, op.window
     seg.length = op.length & 0xFFFFF
-    seg.payload = op.payload % len(BLOB)
+    seg.payload = len(HEADER) + op.payload % (len(BLOB) - len(HEADER))
     seg.data = BLOB
     seg.captured = max(0, min(seg.length - op.missing, len(BLOB) - seg.payload))
     seg.ip_id = max(ABSENT, op.ip_id & 0xFFFF if op.ip_id >= 0 else ABSENT)
@@ -310,7 +311,7 @@ def fill(seg: Segment, op: Op, frame: int) -> None:
     seg.sack_count = op.sack_count % 5
     seg.sack_left0, seg.sack_right0, seg.sack_left1, seg.sack_right1 = op.left0, op.right0, op.left1, op.right1
     seg.sack_left2, seg.sack_right2, seg.sack_left3, seg.sack_right3 = op.left2, op.right2, op.left3, op.right3
-    seg.header_length, seg.ttl, seg.ecn = 20, 64, 0
+    seg.header_length, seg.ttl, seg.ecn = len(HEADER), 64, 0
 
 
 def icmp_of(seg: Segment, op: Op) -> IcmpError:
