@@ -7,10 +7,11 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state.endpoint import Endpoint, Transfer
-from tcpscope.state.facts import CLIENT, Fact, FactLog
+from tcpscope.state.facts import CLIENT, SERVER, Fact, FactLog
 from tcpscope.state.listeners import Listener
 from tcpscope.state.tls_tracker import TlsConnection
 from tcpscope.state.zeek import ZeekRow, ZeekWhole
+from tcpscope.wire.segment import Segment, number_of_end
 
 # How client and server were told apart
 ROLES_SYN: Final = 0
@@ -46,6 +47,8 @@ class Connection:
     def __init__(self, stream: i64, key: bytes, roles: i64, frame: i64, time_ns: i64) -> None:
         self.stream: i64 = stream  # Wireshark's tcp.stream
         self.key: bytes = key
+        self.source: i64 = number_of_end(key, 0, 8)  # the client's end, as Segment.source
+        self.target: i64 = number_of_end(key, 4, 10)
         self.roles: i64 = roles
         self.first_frame: i64 = frame
         self.last_frame: i64 = frame
@@ -109,6 +112,12 @@ class Connection:
         if self.log is None:
             return 0
         return self.log.count(kind, side)
+
+    def side_of(self, seg: Segment) -> i64:
+        """Which side sent a segment of this connection."""
+        if seg.source >= 0:
+            return CLIENT if seg.source == self.source and seg.target == self.target else SERVER
+        return CLIENT if seg.key == self.key else SERVER
 
     def side(self, side: i64) -> Endpoint:
         """The endpoint of a side."""

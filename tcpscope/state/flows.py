@@ -50,6 +50,7 @@ IDLE_OPENING_NS: Final = (
 )
 IDLE_OPEN_NS: Final = 3 * 3_600_000_000_000  # beyond the keep-alive interval of RFC 9293 section 3.8.4 (2 hours)
 ENDED_KEPT: Final = 32_768  # twice
+RECENT: Final = 4096  # a power of two
 NEAR: Final = 0x1000000  # a segment this close to an old connection's numbers belongs to it
 
 # Ports below this are assigned by IANA for services; a port that a client picks is above (RFC 6335 section 6).
@@ -94,6 +95,9 @@ class FlowTable:
         self.msl_ns: i64 = msl_ns
         self.max_connections: i64 = max_connections
         self.table: dict[bytes, Connection] = {}  # both directions' keys, the responder's once it has spoken
+        # One connection of IPv4 a slot: mostly that of the next segment, which then needs no key.
+        self.nobody: Connection = Connection(-1, b"", ROLES_FIRST_SEEN, 0, 0)
+        self.recent: list[Connection] = [self.nobody] * RECENT
         # Canonical key -> stream number of connections already handed over: the latest ones, and those before.
         self.ended: dict[bytes, int] = {}
         self.ended_before: dict[bytes, int] = {}
@@ -115,20 +119,19 @@ class FlowTable:
             if self.now >= self.next_sweep and self.since_sweep >= self.live:
                 self._sweep()
         self.since_sweep += 1
-        key: bytes = seg.key
-        found: Connection | None = self.table.get(key)
-        conn: Connection
-        if found is None:
-            conn = self._unknown(key, seg)
-        else:
-            conn = found
-        side: i64 = CLIENT if key == conn.key else SERVER
+        conn: Connection = self.recent[slot_of(seg.source, seg.target)]
+        side: i64 = CLIENT
+        if seg.source < 0 or seg.source != conn.source or seg.target != conn.target:
+            side = SERVER
+            if seg.source < 0 or seg.source != conn.target or seg.target != conn.source:
+                conn = self._find(seg)
+                side = conn.side_of(seg)
         if seg.flags & (SYN | ACK | RST) == SYN and self._is_new(conn, side, seg):
             conn = self._reuse(conn, side, seg)
             side = CLIENT
         elif conn.previous is not None:
             conn = self._choose(conn, side, seg)
-            side = CLIENT if key == conn.key else SERVER
+            side = conn.side_of(seg)
         if conn.renumbering == 1:
             conn.renumbering = 2
             self.streams += 1
@@ -152,7 +155,7 @@ class FlowTable:
         if conn is None:
             conn = self.table.get(reverse_key(seg.key))
         if conn is not None:
-            conn.side(CLIENT if seg.key == conn.key else SERVER).bad_checksums += 1
+            conn.side(conn.side_of(seg)).bad_checksums += 1
 
     def icmp(self, error: IcmpError) -> None:
         """Note an ICMP error on the connection whose segment it quotes, if that is known."""
@@ -179,22 +182,32 @@ class FlowTable:
                     left.append(older)
                     older = older.previous
         self.table = {}
+        self.recent = [self.nobody] * RECENT
         left.sort(key=_stream, reverse=True)
         while len(left) > 0:  # from the end, so that each is freed once it is judged
             conn = left.pop()
             conn.previous = None
             self._hand_over(conn, END_CAPTURE)
 
-    def _unknown(self, key: bytes, seg: Segment) -> Connection:
-        """No entry for this direction: the responder speaks for the first time, or a connection begins."""
-        reverse: bytes = reverse_key(key)
-        found: Connection | None = self.table.get(reverse)
-        if found is not None:
+    def _find(self, seg: Segment) -> Connection:
+        """The connection of a segment that is none of the recent ones: by either direction's key, or a new one."""
+        key: bytes = seg.key
+        found: Connection | None = self.table.get(key)
+        if found is None:
+            reverse: bytes = reverse_key(key)
+            found = self.table.get(reverse)
+            if found is None:
+                if self.max_connections > 0 and self.live >= self.max_connections:
+                    self._evict()
+                return self._create(key, reverse, seg)
             self.table[key] = found
-            return found
-        if self.max_connections > 0 and self.live >= self.max_connections:
-            self._evict()
-        return self._create(key, reverse, seg)
+        self._remember(found)
+        return found
+
+    def _remember(self, conn: Connection) -> None:
+        """The next segments are likely to belong to this connection."""
+        if conn.source >= 0:
+            self.recent[slot_of(conn.source, conn.target)] = conn
 
     def _create(self, key: bytes, reverse: bytes, seg: Segment) -> Connection:
         """A new connection, with its number and the roles of its sides (row O11)."""
@@ -234,6 +247,7 @@ class FlowTable:
         conn.continued = continued
         conn.encapsulation = seg.encapsulation
         self.table[key] = conn
+        self._remember(conn)
         self.live += 1
         if roles == ROLES_SYN:
             conn.listener = self.listeners.find(own)
@@ -310,6 +324,9 @@ class FlowTable:
         """Take a connection out of the table."""
         self.table.pop(conn.key, None)
         self.table.pop(reverse_key(conn.key), None)
+        slot: i64 = slot_of(conn.source, conn.target)
+        if self.recent[slot] is conn:
+            self.recent[slot] = self.nobody
 
     def _hand_over(self, conn: Connection, reason: i64) -> None:
         """A connection is over: complete its facts and give it away."""
@@ -368,6 +385,12 @@ class FlowTable:
         for conn in everyone[:count]:
             self.evicted += 1
             self._end(conn, END_EVICTED)
+
+
+def slot_of(source: i64, target: i64) -> i64:
+    """The same for both directions; of neighbouring addresses and ports not the same."""
+    both: i64 = source + target
+    return (both ^ both >> 16) & (RECENT - 1)
 
 
 def _stream(conn: Connection) -> int:

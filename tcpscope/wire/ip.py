@@ -92,7 +92,11 @@ def finish_ipv4(segment: Segment, data: bytes, o: i64, tcp: i64, end: i64, stop:
     i0: i64 = data[o + 4]
     i1: i64 = data[o + 5]
     service: i64 = data[o + 1]
-    segment.key = data[o + 12 : o + 24] if tcp == o + 20 else data[o + 12 : o + 20] + data[tcp : tcp + 4]
+    segment.addresses = o + 12
+    segment.address_size = 4
+    segment.ports = tcp
+    segment.source = u32(data, o + 12) << 16 | segment.src_port
+    segment.target = u32(data, o + 16) << 16 | segment.dst_port
     segment.ip_version = 4
     segment.ip_id = i0 << 8 | i1
     segment.ttl = data[o + 8]
@@ -108,7 +112,11 @@ def finish_ipv6(segment: Segment, data: bytes, o: i64, tcp: i64, end: i64, stop:
     if code != DECODED:
         return code
     c1: i64 = data[o + 1]
-    segment.key = data[o + 8 : o + 44] if tcp == o + 40 else data[o + 8 : o + 40] + data[tcp : tcp + 4]
+    segment.addresses = o + 8
+    segment.address_size = 16
+    segment.ports = tcp
+    segment.source = ABSENT
+    segment.target = ABSENT
     segment.ip_version = 6
     segment.ip_id = ABSENT
     segment.ttl = data[o + 7]

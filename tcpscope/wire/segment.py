@@ -37,8 +37,14 @@ class Segment:
         self.interface: i64 = 0  # like Frame.interface
         self.encapsulation: i64 = 0  # what lies between link and IP header: see Decoder.encapsulation_name; 0: nothing
         self.rebuilt: bool = False  # put together from IP fragments
-        # Source address, destination address, source port, destination port as on the wire: 12 bytes (IPv4) or 36 (IPv6).
-        self.key: bytes = b""
+        # Both ends as numbers, address * 65536 + port, where the addresses are of IPv4; else ABSENT. ``key`` says the same.
+        self.source: i64 = ABSENT
+        self.target: i64 = ABSENT
+        # Where ``data`` holds the key, whose octets are copied when it is asked for; ``addresses`` is ABSENT once they are.
+        self.addresses: i64 = ABSENT
+        self.address_size: i64 = 0
+        self.ports: i64 = 0
+        self.copied_key: bytes = b""
         self.src_port: i64 = 0
         self.dst_port: i64 = 0
         self.ip_version: i64 = 0
@@ -77,3 +83,37 @@ class Segment:
         self.sack_right3: i64 = 0
         self.checksum: i64 = CHECKSUM_UNKNOWN  # judged only where asked for and every byte was captured
         self.header_cut: i64 = 0  # 1 if the snap length cut the options
+
+    @property
+    def key(self) -> bytes:
+        """Source address, destination address, source port, destination port as on the wire: 12 bytes (IPv4) or 36 (IPv6)."""
+        if self.addresses >= 0:
+            end: i64 = self.addresses + 2 * self.address_size
+            if self.ports == end:
+                self.copied_key = self.data[self.addresses : end + 4]
+            else:  # IP options or extension headers stand between them
+                self.copied_key = self.data[self.addresses : end] + self.data[self.ports : self.ports + 4]
+            self.addresses = ABSENT
+        return self.copied_key
+
+    @key.setter
+    def key(self, key: bytes) -> None:
+        self.copied_key = key
+        self.addresses = ABSENT
+        self.source = number_of_end(key, 0, 8)
+        self.target = number_of_end(key, 4, 10)
+
+
+def number_of_end(key: bytes, address: i64, port: i64) -> i64:
+    """One end of an IPv4 flow key as a number, by the places of its address and port; ABSENT for a key of IPv6."""
+    if len(key) != 12:
+        return ABSENT
+    number: i64 = 0
+    i: i64 = 0
+    while i < 4:
+        octet: i64 = key[address + i]
+        number = number << 8 | octet
+        i += 1
+    high: i64 = key[port]
+    low: i64 = key[port + 1]
+    return number << 16 | high << 8 | low
