@@ -21,6 +21,8 @@ ETHERNET_PAYLOAD: Final = 1460
 MIN_MSS: Final = 48
 """An MSS below this is a lie: no sender makes smaller segments (Linux draws the same line)."""
 
+NO_SAMPLES: Final[list[int]] = []  # a row of Quantiles
+
 # Bits of Endpoint.syn_options: what the SYN offered
 OPTION_SACK: Final = 1
 OPTION_TIMESTAMPS: Final = 2
@@ -114,26 +116,22 @@ class Quantiles:
         self.count: i64 = 0
         self.minimum: i64 = 0
         self.maximum: i64 = 0
-        self.total: i64 = 0
-        self.buckets: dict[int, int] = {}
+        # How many samples a bucket has, 32 buckets a row, empty rows shared. None while minimum and maximum are all samples.
+        self.rows: list[list[int]] | None = None
 
     def add(self, value: i64) -> None:
         """Count one sample in nanoseconds (negative values, from a clock that stepped back, are not counted)."""
         if value < 0:
             return
+        if self.count == 2 and self.rows is None:
+            self.rows = self._spread()
+        if self.rows is not None:
+            place(self.rows, value)
         if self.count == 0 or value < self.minimum:
             self.minimum = value
         if value > self.maximum:
             self.maximum = value
         self.count += 1
-        self.total += value
-        shift: i64 = 0
-        mantissa: i64 = value
-        while mantissa >= 64:
-            mantissa >>= 1
-            shift += 1
-        key: int = shift * 64 + mantissa
-        self.buckets[key] = self.buckets.get(key, 0) + 1
 
     def quantile(self, numerator: i64, denominator: i64) -> i64:
         """The value below which numerator/denominator of the samples lie, as the middle of its bucket; -1 without samples."""
@@ -141,15 +139,46 @@ class Quantiles:
             return -1
         wanted: i64 = (self.count * numerator + denominator - 1) // denominator
         seen: i64 = 0
-        for key in sorted(self.buckets):
-            seen += self.buckets[key]
-            if seen >= wanted:
-                bucket: i64 = key
-                shift: i64 = bucket // 64
-                low: i64 = (bucket % 64) << shift
-                middle: i64 = (low + ((bucket % 64 + 1) << shift)) // 2
-                return max(self.minimum, min(self.maximum, middle))
+        rows: list[list[int]] = self._spread() if self.rows is None else self.rows
+        for number, row in enumerate(rows):
+            for column, count in enumerate(row):
+                seen += count
+                if seen >= wanted:
+                    shift: i64 = number - 1 if number > 0 else 0
+                    mantissa: i64 = column + 32 if number > 0 else column
+                    low: i64 = mantissa << shift
+                    middle: i64 = (low + ((mantissa + 1) << shift)) // 2
+                    return max(self.minimum, min(self.maximum, middle))
         return self.maximum
+
+    def _spread(self) -> list[list[int]]:
+        """Rows with the first two samples at most, which are the minimum and the maximum."""
+        rows: list[list[int]] = []
+        place(rows, self.minimum)
+        if self.count > 1:
+            place(rows, self.maximum)
+        return rows
+
+
+def place(rows: list[list[int]], value: i64) -> None:
+    """Count a value of at least 0 in its bucket: row 0 holds 0 to 31, each further row the next octave."""
+    shift: i64 = 0
+    mantissa: i64 = value
+    while mantissa >= 16384:
+        mantissa >>= 8
+        shift += 8
+    while mantissa >= 64:
+        mantissa >>= 1
+        shift += 1
+    row: i64 = shift + (mantissa >> 5)
+    column: i64 = mantissa & 31
+    while len(rows) <= row:
+        rows.append(NO_SAMPLES)
+    counts: list[int] = rows[row]
+    if len(counts) == 0:
+        counts = [0] * 32
+        rows[row] = counts
+    counts[column] += 1
 
 
 @mypyc_attr(acyclic=True)
@@ -192,6 +221,8 @@ class Transfer:
         self.oldest: Sent | None = None
         self.newest: Sent | None = None
         self.outstanding: i64 = 0  # segments in that list
+        self.spare: Sent | None = None  # acknowledged ones, to use again
+        self.spares: i64 = 0
         self.max_in_flight: i64 = 0  # bytes
         # Acknowledgements that this side sent
         self.last_ack: i64 = -1

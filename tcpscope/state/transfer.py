@@ -35,6 +35,8 @@ from tcpscope.wire.segment import FIN, RST, SYN, Segment
 
 MAX_OUTSTANDING: Final = 10_000
 MAX_HOLES: Final = 64
+MAX_SPARES: Final = 8  # Sent objects to use again, for a direction with more than a FEW segments
+FEW: Final = 8
 MAX_WALK: Final = 1024  # unacknowledged segments looked at to find the one that is sent again
 PLAUSIBLE_JUMP: Final = 0x40000000  # the largest window RFC 7323 allows: nothing honest lies further ahead
 
@@ -120,7 +122,15 @@ def _advance(
 
 def _remember(t: Transfer, seg: Segment, seq: i64, end: i64) -> None:
     """Append to the list of segments that are not acknowledged."""
-    sent: Sent = Sent()
+    spare: Sent | None = t.spare
+    sent: Sent
+    if spare is None:
+        sent = Sent()
+    else:
+        sent = spare
+        t.spare = sent.next
+        t.spares -= 1
+        sent.next = None
     sent.seq = seq
     sent.end = end
     sent.frame = seg.frame
@@ -373,7 +383,12 @@ def _retire(p: Transfer, ack: i64, now: i64) -> None:
     while sent is not None and diff(ack, sent.end) >= 0:
         sample = now - sent.time_ns if sent.sendings == 1 else -1
         p.outstanding -= 1
-        sent = sent.next
+        following: Sent | None = sent.next
+        if p.spares < MAX_SPARES and p.payload_segments > FEW:
+            sent.next = p.spare
+            p.spare = sent
+            p.spares += 1
+        sent = following
     p.oldest = sent
     if sent is None:
         p.newest = None
