@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from typing import Final
 
 from mypy_extensions import i64
 
@@ -22,6 +23,9 @@ from tcpscope.wire.decoder import Decoder
 from tcpscope.wire.fragments import Reassembler
 from tcpscope.wire.segment import Segment
 from tcpscope.wire.skips import ICMP_ERROR, SKIP_NAMES
+
+KEPT_FRAMES: Final = 16
+"""Frames that are named of what happens often."""
 
 
 class FileFacts:
@@ -85,6 +89,8 @@ class CaptureFacts:
         self.clock_back_frame: i64 = 0
         self.checksums: Checksums = Checksums(False)
         self.cut_headers: i64 = 0
+        self.cut_hellos: i64 = 0  # of TLS
+        self.cut_hello_frames: list[int] = []  # the first few
         self.fragments: Reassembler = Reassembler()
         self.unseen_bytes: i64 = 0
         self.large: LargeSegments = LargeSegments()
@@ -246,11 +252,23 @@ class Pipeline:
                 facts.large.add(server, conn.client.mss)
         if conn.encapsulation != 0:
             conn.encapsulation_name = self.decoder.encapsulation_name(conn.encapsulation)
+        if conn.tls is not None:
+            self._cut_hello(conn.tls.cut_hello0)
+            self._cut_hello(conn.tls.cut_hello1)
         if conn.one_sided:
             facts.one_sided_connections += 1
         if self.zeek is not None:
             self._collect_rows(self.zeek, conn)
         self.sink(conn)
+
+    def _cut_hello(self, frame: i64) -> None:
+        """Count a hello of TLS that the snap length cut; 0 is none."""
+        if frame == 0:
+            return
+        self.facts.cut_hellos += 1
+        if len(self.facts.cut_hello_frames) < KEPT_FRAMES:
+            number: int = frame
+            self.facts.cut_hello_frames.append(number)
 
     def _collect_rows(self, zeek: ZeekView, conn: Connection) -> None:
         """Give a connection the rows that Zeek makes of it; those of the others wait for theirs."""

@@ -130,12 +130,19 @@ def begun(*answers: bytes) -> Talk:
 
 def ended(talk: Talk, *lines: str) -> bytes:
     """The capture of a talk on port 443 that ends with these lines of a scenario."""
+    return build(ending(talk, *lines))
+
+
+def ending(talk: Talk, *lines: str, snap_length: int = 262144) -> Scenario:
+    """The scenario of :func:`ended`."""
     text = [OPENED.rstrip()]
     for side, position, ack, octets in talk.segments(1448):
         way = "C > S" if side == C else "S > C"
         end = position + len(octets)
         text.append(f"+.005 {way} P. {1 + position}:{1 + end}({len(octets)}) ack {1 + ack} hex {octets.hex()}")
-    return build(parse("\n".join([*text, *lines])))
+    scenario = parse("\n".join([*text, *lines]))
+    scenario.snap_length = snap_length
+    return scenario
 
 
 CLOSED = ("+.005 C > S .", "+.005 S > C .", "+.005 C > S F.", "+.005 S > C F.", "+.005 C > S .")
@@ -168,6 +175,7 @@ def tls_captures() -> dict[str, tuple[bytes, bytes]]:
     half = closing(full12(close=False), CLOSE)
     half.writes.pop()
     found["tls-half-close-unanswered"] = (ended(half, *CLOSED), lawful)
+    found["tls-hello-cut"] = (build(ending(full12(), *CLOSED, snap_length=100)), lawful)
     found["tls-http-answer"] = (ended(begun(b"HTTP/1.1 400 Bad Request\r\n\r\n"), *CLIENT_CLOSES), lawful)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from tcpscope.report import json_report
 from tcpscope.report.model import Report
 from tcpscope.rules.base import Finding, Severity
 from tests.pcapwriter import Record, fragment
-from tests.rule_cases import analyze, ended, judged, scenario_paths, tls_cases
+from tests.rule_cases import CLOSED, analyze, ended, ending, judged, scenario_paths, tls_cases
 from tests.scenario import build, load, parse
-from tests.tls_builder import full13
+from tests.tls_builder import full12, full13
 
 OPEN = """# Built by a test.
 0.000  C > S  S  <mss 1460>
@@ -518,3 +519,23 @@ def test_large_segments_are_measured_against_what_is_known() -> None:
     unknown = one(of("", head=middle), "TS912")
     assert "1 segment of 1 connection carries more than an Ethernet frame can, up to 1,461 bytes" in unknown.message
     assert "larger frames may be lawful" in unknown.message
+
+
+def test_cut_hellos_are_named() -> None:
+    report = analyze(build(ending(full12(), *CLOSED, snap_length=100)))
+    whole, client, server = findings(report, "TS913")
+    assert (whole.severity, whole.stream, whole.frames) == (Severity.WARNING, None, (4, 5))
+    assert "The snap length cut 2 TLS hellos (frames 4 and 5)" in whole.message
+    assert (client.severity, client.side, client.frames) == (Severity.NOTE, "client", (4,))
+    assert "the ClientHello of the client 10.0.0.1:40000 (frame 4)" in client.message
+    assert "the ServerHello of the server 10.0.0.2:443 (frame 5)" in server.message
+
+
+@pytest.mark.parametrize("captured", [54, 55, 58, 60, 63, 64, 100])
+def test_an_answer_without_its_hello_was_cut(captured: int) -> None:
+    scenario = ending(full12(), *CLOSED)
+    hello = scenario.frames[4]
+    scenario.frames[4] = replace(hello, data=hello.data[:captured], wire_length=len(hello.data))
+    assert [finding.side for finding in findings(analyze(build(scenario)), "TS913")] == [None, "server"]
+    del scenario.frames[4]  # a hole is no cut
+    assert not findings(analyze(build(scenario)), "TS913")

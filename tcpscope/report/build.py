@@ -109,6 +109,7 @@ def capture_report(
         gap_count=facts.gap_count,
         skipped_bytes=facts.skipped_bytes,
         truncated_frames=facts.truncated_frames,
+        cut_hellos=facts.cut_hellos,
         dropped=None if facts.dropped < 0 else facts.dropped,
         untimed=facts.untimed,
         clock_back_count=facts.clock_back_count,

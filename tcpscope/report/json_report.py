@@ -91,6 +91,7 @@ def capture_object(capture: model.CaptureReport) -> Object:
         "damage": _damage(capture.damage, capture.damage_offset),
         **({"files": [_file(file) for file in capture.files]} if _has_parts(capture) else {}),
         "truncated_frames": capture.truncated_frames,
+        "cut_tls_hellos": capture.cut_hellos,
         "dropped": capture.dropped,
         "untimed_frames": capture.untimed,
         "clock_steps_back": {"count": capture.clock_back_count, "largest": seconds(capture.clock_back_max_ns)},

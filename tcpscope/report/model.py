@@ -310,6 +310,7 @@ class CaptureReport:
     gap_count: int  # damaged places that were stepped over
     skipped_bytes: int
     truncated_frames: int
+    cut_hellos: int  # of TLS
     dropped: int | None
     untimed: int
     clock_back_count: int

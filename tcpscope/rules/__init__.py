@@ -182,6 +182,7 @@ RULES: Final[tuple[Rule, ...]] = (
     capture_quality.FramesCutByCapture(),
     capture_offload.ChecksumOffload(),
     capture_offload.SegmentationOffload(),
+    capture_quality.TlsHelloCut(),
     capture_fragments.FragmentsOverlap(),
     capture_fragments.FragmentsMissing(),
     copies.CaptureCopies(),

@@ -41,6 +41,7 @@ CLOSED_BY_ONE: Final = 32
 CLOSED_BY_BOTH_AT_ONCE: Final = 64
 TLS_TROUBLE: Final = 128
 NOT_TLS: Final = 256
+TLS_HELLO_CUT: Final = 512
 
 
 class Severity(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from tcpscope.rules.base import Context, FactRule, Finding, Rule, Seen, Severity
+from tcpscope.rules.base import TLS_HELLO_CUT, Context, FactRule, Finding, Rule, Seen, Severity
 from tcpscope.rules.verdicts import transfer_of
 from tcpscope.rules.words import frames, opening, party, plural, span
 from tcpscope.state.facts import ACK_OF_UNSEEN
@@ -340,4 +340,61 @@ class FramesCutByCapture(Rule):
             "length, so contents such as TLS messages are partly missing",
             "frame.len > frame.cap_len",
             count=capture.truncated_frames,
+        )
+
+
+class TlsHelloCut(Rule):
+    """The capture cut a TLS hello.
+
+    What it does:
+        Reports ClientHellos and ServerHellos of which the capture holds only the beginning, because the snap length
+        cut their frames.
+
+    Why it matters:
+        The hellos say what was offered and what was chosen: version, cipher suite, server name. What the rest says is
+        not known, so the choice cannot be judged, and fingerprints (JA3, JA4) are missing.
+
+    Example:
+        snap length 128; a ClientHello of 517 bytes behind 66 bytes of headers
+
+    How to fix:
+        Capture whole frames if TLS is to be judged (tcpdump -s 0, the default today). Hellos take up to 2,000 bytes,
+        but come first: 10 or 20 whole frames of each connection suffice.
+
+    References:
+        RFC 8446 section 4.1.2: ClientHello.
+        RFC 8446 section 4.1.3: ServerHello.
+    """
+
+    code: ClassVar[str] = "TS913"
+    name: ClassVar[str] = "tls-hello-cut"
+    severity: ClassVar[Severity] = Severity.WARNING
+    rfc: ClassVar[str] = "RFC 8446 section 4.1.2"
+    occasions: ClassVar[int] = TLS_HELLO_CUT
+
+    def judge(self, conn: Connection, ctx: Context) -> Iterable[Finding]:
+        """Whose."""
+        tls = conn.tls
+        if tls is None:
+            return
+        for side, frame in ((0, tls.cut_hello0), (1, tls.cut_hello1)):
+            if frame:
+                hello = "ClientHello" if side == tls.client_side else "ServerHello"
+                text = (
+                    f"the snap length cut the {hello} of {party(conn, side)} (frame {frame}), so what it says behind "
+                    "the cut cannot be judged"
+                )
+                yield self.finding(conn, side, opening(text), [frame], severity=Severity.NOTE)
+
+    def judge_capture(self, capture: CaptureFacts, ctx: Context) -> Iterable[Finding]:
+        """How many in all."""
+        if capture.cut_hellos <= 0:
+            return
+        where = frames(capture.cut_hello_frames, capture.cut_hellos)
+        yield self.capture_finding(
+            f"The snap length cut {plural(capture.cut_hellos, 'TLS hello')} ({where}): what was offered and chosen there "
+            "is not known",
+            "tls.handshake && frame.len > frame.cap_len",
+            frames=capture.cut_hello_frames,
+            count=capture.cut_hellos,
         )

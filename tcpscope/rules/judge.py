@@ -15,6 +15,7 @@ from tcpscope.rules.base import (
     OPENING_ABORTED,
     REFUSED,
     SIMULTANEOUS_OPEN,
+    TLS_HELLO_CUT,
     TLS_TROUBLE,
     UNANSWERED,
     Context,
@@ -143,6 +144,8 @@ def occasions_of(conn: Connection) -> i64:
         bits |= closing_occasion(client, server)
     tls: TlsConnection | None = conn.tls
     if tls is not None:
+        if tls.cut_hello0 or tls.cut_hello1:
+            bits |= TLS_HELLO_CUT
         if tls.recognised:
             if tls.log is not None and len(tls.log.faults) > 0:
                 bits |= TLS_TROUBLE

@@ -40,6 +40,7 @@ class Sniffer:
         self.at: i64 = 0  # bytes up to here were looked at
         self.looks: i64 = tls.LOOKS_UNKNOWN
         self.acked: i64 = -1  # highest acknowledgement that came with its data
+        self.cut_frame: i64 = 0  # first segment of which the snap length cut bytes
         # Where TLS was found: stream position, and offset into the slice at hand.
         self.found_at: i64 = 0
         self.found_offset: i64 = 0

@@ -150,6 +150,10 @@ class TlsSide(MessageReader):
         self.at += count
         self.skip_end = 0
 
+    def nothing_before(self, frame: i64) -> bool:
+        """True if no message or record of this side was complete before ``frame``."""
+        return len(self.events) == 0 or self.events[0].frame >= frame
+
     def in_record(self) -> bool:
         """True if the stream so far ends inside a record."""
         return self.state == LIVE and (self.left > 0 or len(self.header) > 0)

@@ -21,6 +21,7 @@ from tcpscope.state.tls_outcome import Ending, Outcome, assess
 from tcpscope.state.tls_side import DEAD_PROTOCOL, DEAD_SSL2, LIVE, TlsSide
 from tcpscope.wire import tls
 from tcpscope.wire.segment import Segment
+from tcpscope.wire.tls_hello import DEFECT_CUT
 
 MAX_PADDING: Final = 6  # bytes of Ethernet padding that some capture points count into the IP length
 
@@ -49,6 +50,9 @@ class TlsConnection:
         self.server_from: i64 = -1  # where the server's TLS begins, by the acknowledgement in the ClientHello's segment
         self.lost0: bool = False  # bytes of that side were acknowledged that the capture lacks
         self.lost1: bool = False
+        # Frame of a hello of that side that cannot be read whole because the snap length cut it; 0 if there is none.
+        self.cut_hello0: i64 = 0
+        self.cut_hello1: i64 = 0
         self.end_side: i64 = -1
         self.end_reset: bool = False
         self.sniffer0: Sniffer | None = None
@@ -69,6 +73,8 @@ class TlsConnection:
         length: i64 = seg.length
         if acked > s.acked:
             s.acked = acked
+        if seg.captured < length and s.cut_frame == 0:
+            s.cut_frame = seg.frame
         t = s.side
         if t is not None:
             if (
@@ -160,6 +166,23 @@ class TlsConnection:
             if far.acked > ending.acked_client:
                 ending.acked_client = far.acked
         self.outcome = assess(log, client, server, ending)
+        self._cut_hellos(log, near, far)
+
+    def _cut_hellos(self, log: TlsLog, near: Sniffer | None, far: Sniffer | None) -> None:
+        """Find the hellos that the snap length cut. ``near``: the client's direction."""
+        asked: i64 = 0
+        answer: i64 = 0
+        offer = log.client_hello
+        if near is not None and near.cut_frame != 0 and offer is not None and offer.defect == DEFECT_CUT:
+            asked = offer.frame
+        if far is not None and far.cut_frame != 0:
+            hello = log.server_hello if log.server_hello is not None else log.retry
+            if hello is not None:
+                answer = hello.frame if hello.defect == DEFECT_CUT else 0
+            elif offer is not None and (far.side is None or far.side.nothing_before(far.cut_frame)):
+                answer = far.cut_frame
+        self.cut_hello0 = answer if log.client_side == 1 else asked
+        self.cut_hello1 = asked if log.client_side == 1 else answer
 
     def _open(self, side: i64) -> Sniffer:
         if side == 0:
