@@ -11,6 +11,7 @@ from mypy_extensions import i64
 from tcpscope.capture.frame import Frame
 from tcpscope.capture.reader import CaptureReader
 from tcpscope.capture.salvage import Gap
+from tcpscope.state import limits
 from tcpscope.state.checksums import Checksums
 from tcpscope.state.connection import Connection
 from tcpscope.state.copies import CopyTotals
@@ -97,6 +98,7 @@ class CaptureFacts:
         self.one_sided_connections: i64 = 0
         self.connections: i64 = 0
         self.evicted: i64 = 0
+        self.limits: list[int] = [0] * limits.LIMIT_COUNT  # by the codes of tcpscope.state.limits
         self.listeners: list[Listener] = []
         self.copies: CopyTotals = CopyTotals()
         self.interfaces: i64 = 0
@@ -252,6 +254,7 @@ class Pipeline:
                 facts.large.add(server, conn.client.mss)
         if conn.encapsulation != 0:
             conn.encapsulation_name = self.decoder.encapsulation_name(conn.encapsulation)
+        limits.reached(conn, facts.limits)
         if conn.tls is not None:
             self._cut_hello(conn.tls.cut_hello0)
             self._cut_hello(conn.tls.cut_hello1)
@@ -300,6 +303,11 @@ class Pipeline:
         facts.untimed = reader.untimed
         facts.dropped = reader.dropped
         facts.evicted = self.flows.evicted
+        facts.limits[limits.LISTENERS] = self.flows.listeners.not_tracked
+        facts.limits[limits.NUMBERS] = self.flows.forgotten
+        facts.limits[limits.FRAGMENTS] = self.decoder.reassembler.evicted
+        facts.limits[limits.ENCAPSULATIONS] = self.decoder.unnamed
+        facts.limits[limits.SENDERS] = self.checksums.other_hosts.looked_at()
         facts.listeners = list(self.flows.listeners.by_key.values())
         for code, count in enumerate(self.skips):
             if count > 0:

@@ -108,6 +108,7 @@ CAPTURES: dict[str, tuple[str, str]] = {
     "TS914": ("fragments-overlap", "fragments-missing"),
     "TS915": ("fragments-missing", "fragments-overlap"),
     "TS920": ("captured-twice.pcap", "duplicated.pcap"),
+    "TS916": ("many-gaps", "missing-segment"),
 }
 
 OPENED = """# Built by a test.

@@ -14,6 +14,7 @@ from tcpscope.errors import OptionError
 from tcpscope.rules import (
     acknowledgement,
     capture_fragments,
+    capture_limits,
     capture_offload,
     capture_quality,
     closing,
@@ -186,6 +187,7 @@ RULES: Final[tuple[Rule, ...]] = (
     capture_fragments.FragmentsOverlap(),
     capture_fragments.FragmentsMissing(),
     copies.CaptureCopies(),
+    capture_limits.LimitReached(),
 )
 
 

@@ -54,6 +54,10 @@ class HostSums:
         """Segments whose checksum could be judged."""
         return self.good + self.wrong + self.left_to_card()
 
+    def looked_at(self) -> i64:
+        """All segments, whether their checksum could be judged or not."""
+        return self.good + self.wrong + self.unfilled + self.blind
+
     def all_wrong(self) -> bool:
         """Whether each of its checksums is wrong, and there are enough of them to say so."""
         return self.wrong >= SURE and self.good == 0 and self.unfilled == 0

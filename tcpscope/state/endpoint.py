@@ -223,6 +223,7 @@ class Transfer:
         self.outstanding: i64 = 0  # segments in that list
         self.spare: Sent | None = None  # acknowledged ones, to use again
         self.spares: i64 = 0
+        self.overlooked: i64 = 0  # segments that the list had no room for, or that were not found in it
         self.max_in_flight: i64 = 0  # bytes
         # Acknowledgements that this side sent
         self.last_ack: i64 = -1

@@ -106,6 +106,7 @@ class FlowTable:
         self.streams: i64 = 0
         self.live: i64 = 0
         self.evicted: i64 = 0
+        self.forgotten: i64 = 0  # connections whose number is no longer kept for late segments
         self.now: i64 = 0  # the capture's clock: never goes back
         self.next_sweep: i64 = 0
         self.since_sweep: i64 = 0
@@ -335,6 +336,7 @@ class FlowTable:
         ending.finish(conn, self.now, self.msl_ns)
         if reason != END_CAPTURE and reason != END_REUSED:
             if len(self.ended) >= ENDED_KEPT:
+                self.forgotten += len(self.ended_before)
                 self.ended_before = self.ended
                 self.ended = {}
             number: int = conn.stream

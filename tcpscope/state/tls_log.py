@@ -139,6 +139,7 @@ class TlsLog:
         self.statuses: list[bytes] = []
         self.status_frames: list[int] = []
         self.kept: i64 = 0
+        self.not_kept: i64 = 0  # bodies beyond the bound
         self.ticket_lifetime: i64 = -1
 
     def fault(self, code: i64, grade: i64, side: i64, frame: i64, other_frame: i64, detail: i64, extra: i64) -> None:
@@ -167,6 +168,8 @@ class TlsLog:
             self.certificates.append(body)
             self.certificate_sides.append(side)
             self.certificate_frames.append(frame)
+        else:
+            self.not_kept += 1
 
     def keep_status(self, body: bytes, frame: i64) -> None:
         """Keep the body of a CertificateStatus message while the bound allows."""
@@ -174,6 +177,8 @@ class TlsLog:
             self.kept += len(body)
             self.statuses.append(body)
             self.status_frames.append(frame)
+        else:
+            self.not_kept += 1
 
     def is_tls13(self) -> bool:
         """True if the ServerHello chose TLS 1.3 or a draft of it."""

@@ -96,8 +96,11 @@ def _advance(
     t.highest_time = seg.time_ns
     t.earlier_ip_id = t.highest_ip_id
     t.highest_ip_id = seg.ip_id
-    if t.outstanding < MAX_OUTSTANDING and (me.una < 0 or diff(end, me.una) > 0):
-        _remember(t, seg, seg.seq, end)
+    if me.una < 0 or diff(end, me.una) > 0:
+        if t.outstanding < MAX_OUTSTANDING:
+            _remember(t, seg, seg.seq, end)
+        else:
+            t.overlooked += 1
     if me.una >= 0:
         flight: i64 = diff(end, me.una)
         if flight > t.max_in_flight:
@@ -200,6 +203,8 @@ def _old(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, se
     if not late:
         repeated: i64 = seg.length - fresh
         sent: Sent | None = _find(t, seg.seq)
+        if sent is None and t.outstanding > MAX_WALK:
+            t.overlooked += 1
         cause: i64 = recovery.cause_of(me, t, r, seg, sent)
         conn.last_cause = cause
         t.retransmitted_segments += 1

@@ -81,6 +81,7 @@ class Decoder:
         self.latest_id: i64 = PLAIN
         self.ids: dict[int, int] = {0: PLAIN}
         self.names: list[str] = ["", "other"]
+        self.unnamed: i64 = 0  # times that a path was found which has no name of its own
 
     def decode(self, frame: Frame, segment: Segment) -> i64:
         """Fill ``segment`` from ``frame``. Returns 0, or the code of :mod:`tcpscope.wire.skips` that says why not.
@@ -215,11 +216,13 @@ class Decoder:
             return self.latest_id
         found: i64 = self.ids.get(path, -1)
         if found < 0:
-            found = OTHER
             if len(self.names) < MAX_ENCAPSULATIONS:
                 found = len(self.names)
                 self.names.append(path_name(path))
                 self.ids[path] = found
+            else:
+                found = OTHER
+                self.unnamed += 1
         self.latest_path = path
         self.latest_id = found
         return found
