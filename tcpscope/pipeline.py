@@ -29,6 +29,10 @@ KEPT_FRAMES: Final = 16
 """Frames that are named of what happens often."""
 
 
+SETTLED_NS: Final = 60_000_000_000
+"""A connection that was silent for so long before the file ended early would not have gone on right behind."""
+
+
 class FileFacts:
     """One file of a capture, as far as it was read. ``frames`` are those from ``first_frame`` on; damage: see CaptureReader."""
 
@@ -134,6 +138,8 @@ class Pipeline:
         self.skips: list[int] = [0] * len(SKIP_NAMES)
         self.latest: i64 = -1
         self.file_ended: bool = False
+        self.cut_frame: i64 = 0  # the latest frame before a file ended early
+        self.cut_time: i64 = 0
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the capture, in chunks of any size."""
@@ -154,6 +160,9 @@ class Pipeline:
         file.damage = stopped if stopped != "" else reader.damage
         file.damage_offset = offset if stopped != "" else reader.damage_offset
         file.gaps = reader.gaps
+        if file.damage != "":
+            self.cut_frame = reader.frames
+            self.cut_time = self.latest
         self.facts.files.append(file)
         self.file_ended = True
 
@@ -255,6 +264,7 @@ class Pipeline:
         if conn.encapsulation != 0:
             conn.encapsulation_name = self.decoder.encapsulation_name(conn.encapsulation)
         limits.reached(conn, facts.limits)
+        self._doubts(conn)
         if conn.tls is not None:
             self._cut_hello(conn.tls.cut_hello0)
             self._cut_hello(conn.tls.cut_hello1)
@@ -263,6 +273,13 @@ class Pipeline:
         if self.zeek is not None:
             self._collect_rows(self.zeek, conn)
         self.sink(conn)
+
+    def _doubts(self, conn: Connection) -> None:
+        """What the capture says of itself so far that takes the proof away from an absence in this connection."""
+        conn.frames_dropped = max(self.reader.dropped, 0)
+        conn.file_damaged = conn.first_frame <= self.reader.gap_frame
+        settled: bool = conn.closed or conn.last_time <= self.cut_time - SETTLED_NS
+        conn.cut_off = conn.first_frame <= self.cut_frame and not settled
 
     def _cut_hello(self, frame: i64) -> None:
         """Count a hello of TLS that the snap length cut; 0 is none."""

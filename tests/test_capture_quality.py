@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from tcpscope.options import Options
 from tcpscope.pipeline import CaptureFacts, Pipeline
 from tcpscope.report.model import Report
+from tcpscope.rules import find_rule
+from tcpscope.rules.absence import WEAKER
 from tcpscope.rules.base import Context, Severity
 from tcpscope.rules.capture_limits import SENTENCES, LimitReached
 from tcpscope.state import limits
@@ -16,9 +20,10 @@ from tcpscope.state.checksums import MAX_HOSTS
 from tcpscope.state.flows import ENDED_KEPT
 from tcpscope.state.listeners import MAX_LISTENERS, Listener
 from tcpscope.wire.fragments import MAX_DATAGRAMS
-from tests.pcapwriter import RAW, Ip, Record, Tcp, fragment, link, pcap, tcp
-from tests.rule_cases import CLOSED, analyze, ended, ending, judged
-from tests.scenario import build, parse
+from tests.captures import SAMPLES, SCENARIOS
+from tests.pcapwriter import RAW, Interface, Ip, Record, Tcp, fragment, link, pcap, pcapng, tcp
+from tests.rule_cases import CAPTURES, CLOSED, analyze, ended, ending, judged, tls_cases
+from tests.scenario import build, load, parse
 from tests.test_rules import OPEN, findings, of, one
 from tests.tls_builder import ALERT, C, S, Talk, client_hello, full12, handshake, message, record, server_hello, vector
 
@@ -190,3 +195,163 @@ def test_bounds_of_the_whole_capture_are_reached() -> None:
     assert reached(build(parse(OPEN + "+.1 C > S R\n+99 C2 > S2 S\n+99 C2 > S2 S\n")), old) == {
         limits.NUMBERS: ENDED_KEPT
     }
+
+
+# What rests on absence
+
+
+def records(capture: bytes) -> list[Record]:
+    """The frames of a little-endian classic pcap file."""
+    unit, found, at = 1 if capture[:4] == b"\x4d\x3c\xb2\xa1" else 1000, [], 24
+    while at < len(capture):
+        seconds, fraction, captured, wire = struct.unpack_from("<IIII", capture, at)
+        at += 16 + captured
+        found.append(Record(seconds * 1_000_000_000 + fraction * unit, capture[at - captured : at], wire))
+    return found
+
+
+def with_drops(capture: bytes, dropped: int = 3500) -> bytes:
+    """The same frames in a pcapng file whose statistics say that the capturing side lost some."""
+    (link_type,) = struct.unpack_from("<I", capture, 20)
+    return pcapng(records(capture), [Interface(link_type, dropped=dropped)])
+
+
+def firing(code: str) -> bytes:
+    """A capture that fires a rule, as a classic pcap file."""
+    if code not in CAPTURES:
+        return tls_cases()[find_rule(code).name][0]
+    name = INSTEAD.get(code, CAPTURES[code][0])
+    return (SAMPLES / name).read_bytes() if "." in name else build(load(SCENARIOS / f"{name}.txt"))
+
+
+# Findings that say "never", "nothing" or "not": what would refute each of them, in its own words.
+ABSENCES = {
+    "TS102": "the SYN that this answers",
+    "TS103": "another SYN-ACK",
+    "TS105": "it",
+    "TS106": "the acknowledgement",
+    "TS112": "the rest",
+    "TS202": "it",
+    "TS204": "what it sent",
+    "TS207": "the acknowledgement",
+    "TS211": "the data before it",
+    "TS301": "what the reset answers",
+    "TS302": "it",
+    "TS401": "it",
+    "TS409": "them",
+    "TS411": "them",
+    "TS501": "the segment that opened it",
+    "TS503": "a window update",
+    "TS504": "its answers",
+    "TS506": "an earlier window update",
+    "TS670": "it",
+    "TS671": "it",
+    "TS672": "it",
+    "TS673": "it",
+    "TS675": "the acknowledgement",
+    "TS676": "the rest",
+}
+
+# Where the usual capture of a rule shows a kind of it that is a note anyway.
+INSTEAD = {
+    "TS207": "reset-with-data-under-way",
+    "TS501": "zero-window-abandoned.pcap",
+    "TS504": "keep-alive-unanswered",
+}
+
+
+@pytest.mark.parametrize(("code", "what"), ABSENCES.items())
+def test_an_absence_is_no_proof_where_the_capture_dropped_frames(code: str, what: str) -> None:
+    capture = firing(code)
+    pairs = list(zip(findings(analyze(capture), code), findings(analyze(with_drops(capture)), code), strict=True))
+    assert pairs
+    weakened = [(sure, unsure) for sure, unsure in pairs if unsure.message != sure.message]
+    assert weakened
+    for sure, unsure in weakened:
+        assert unsure.severity == WEAKER[sure.severity]
+        said = sure.message.removesuffix(" (suspected: the capture does not show everything)")
+        assert unsure.message == f"{said}, or the capture lost {what}: 3,500 frames dropped"
+        assert (unsure.frames, unsure.count) == (sure.frames, sure.count)
+
+
+PRESENCES = {*CAPTURES, *(find_rule(name).code for name in tls_cases())} - {*ABSENCES}
+
+
+@pytest.mark.parametrize("code", sorted(PRESENCES - {"TS901", "TS907"}))  # which are about the file
+def test_what_was_seen_stays_proved(code: str) -> None:
+    capture = firing(code)
+    before = [(f.severity, f.message) for f in findings(analyze(capture), code)]
+    after = [(f.severity, f.message) for f in findings(analyze(with_drops(capture)), code)]
+    assert after == before
+
+
+def test_bytes_that_the_connection_lacks_take_the_proof_away() -> None:
+    fin = "+.1 C > S F.\n+.4 C > S F. 201:201(0) stray\n+3 C2 > S2 S\n"
+    sure = one(of("+.1 C > S P. (100)\n" + fin), "TS202")
+    assert sure.severity == Severity.WARNING
+    unsure = one(of("+.1 S > C P. (1460) nocapture\n+.1 C > S .\n+.1 C > S P. (100)\n" + fin), "TS202")
+    assert unsure.severity == Severity.NOTE
+    assert unsure.message.endswith(", or the capture lost it: it lacks 1,460 bytes of this connection")
+
+
+def test_a_file_that_ends_early_takes_the_proof_away_from_what_goes_on() -> None:
+    lines = "+.1 C > S F.\n+3 C2 > S2 S\n+{} C2 > S2 S\n"
+    whole = build(parse(OPEN + lines.format("1")))
+    assert one(analyze(whole), "TS202").severity == Severity.WARNING
+    cut = one(analyze(whole[:-5]), "TS202")
+    assert cut.severity == Severity.NOTE
+    assert cut.message.endswith(", or the capture lost it: it ends early, while this connection goes on")
+    # A minute of silence in a file says as much as an hour.
+    long = build(parse(OPEN + lines.format("90") + "+1 C2 > S2 S\n"))[:-5]
+    assert one(analyze(long), "TS202").severity == Severity.WARNING
+
+
+def test_damage_that_was_stepped_over_takes_the_proof_away_from_what_had_begun() -> None:
+    others = "".join(f"+.5 C{n} > S{n} S <mss 1460>\n+.01 S{n} > C{n} R.\n" for n in range(2, 12))
+    silent = "+.1 C20 > S20 S <mss 1460>\n+5 C30 > S30 S <mss 1460>\n+.01 S30 > C30 R.\n"
+    capture = build(parse(OPEN + "+.1 C > S F.\n" + others + silent))
+    places = list(places_of(capture))
+    broken = bytearray(capture)
+    at = places[10]
+    broken[at : at + 16] = b"\xff" * 16
+    report = analyze(bytes(broken), Options(salvage=True))
+    assert report.capture.gap_count == 1
+    assert one(report, "TS202").message.endswith(
+        ", or the capture lost it: damaged parts of the file were stepped over"
+    )
+    assert one(report, "TS105").severity == Severity.WARNING  # it began behind the damage
+
+
+def places_of(capture: bytes) -> Iterator[int]:
+    """Where the records of a classic pcap file begin."""
+    at = 24
+    for frame in records(capture):
+        yield at
+        at += 16 + len(frame.data)
+
+
+def test_verdicts_that_rest_on_absence() -> None:
+    closed = build(parse(OPEN + "+.1 C > S F.\n+.1 S > C F.\n+.1 C > S .\n+5 C2 > S2 S\n"))
+    short = Options(msl_seconds=2)
+    assert analyze(closed, short).connections[0].time_wait.verdict == "held"
+    assert analyze(with_drops(closed), short).connections[0].time_wait.verdict == "not-observed"
+    unanswered = firing("TS302")
+    assert analyze(unanswered).connections[0].time_wait.verdict == "violated"
+    assert analyze(with_drops(unanswered)).connections[0].time_wait.verdict == "not-observed"
+    failed, alert = (tls_cases()[name][0] for name in ("tls-server-hello-missing-closed", "tls-alert-fatal"))
+    assert tls_verdicts(failed) == ["failed", "incomplete"]
+    assert tls_verdicts(alert) == ["failed", "failed"]
+
+
+def tls_verdicts(capture: bytes) -> list[str]:
+    """Without and with dropped frames."""
+    reports = (analyze(capture), analyze(with_drops(capture)))
+    return [tls.verdict for report in reports if (tls := report.connections[0].tls) is not None]
+
+
+def test_statistics_come_too_late_for_connections_that_were_judged_before() -> None:
+    """pcapng has them at the end of the file, and a connection that is over is not kept until then."""
+    lines = "# Silence.\n0 C > S S\n+595 C2 > S2 S\n+110 C2 > S2 S seq 0 repeat 2\n"
+    report = analyze(with_drops(build(parse(lines))))
+    first, second = findings(report, "TS105")
+    assert (first.severity, second.severity) == (Severity.WARNING, Severity.NOTE)

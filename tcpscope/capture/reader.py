@@ -118,6 +118,11 @@ class CaptureReader:
         return self._before.gap_count + self._framing.gap_count
 
     @property
+    def gap_frame(self) -> i64:
+        """Number of the latest frame before the latest of them; 0 if no bytes were stepped over."""
+        return max(self._before.gap_frame, self._framing.gap_frame)
+
+    @property
     def skipped_bytes(self) -> i64:
         """Bytes that were stepped over there."""
         return self._before.skipped_bytes + self._framing.skipped_bytes
@@ -179,6 +184,7 @@ class Totals:
         self.dropped: i64 = -1
         self.comments: i64 = 0
         self.gap_count: i64 = 0
+        self.gap_frame: i64 = 0
         self.skipped_bytes: i64 = 0
         self.secrets: list[bytes] = []
 
@@ -190,6 +196,7 @@ class Totals:
         self.dropped = max(self.dropped, file.dropped)
         self.comments += file.comments
         self.gap_count += file.gap_count
+        self.gap_frame = max(self.gap_frame, file.gap_frame)
         self.skipped_bytes += file.skipped_bytes
         size: i64 = 0
         for secret in self.secrets:

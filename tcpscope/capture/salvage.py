@@ -60,6 +60,7 @@ class Salvage(Framing):
         self.search_at: i64 = 0  # where the search has come to; offsets in the input
         self.gap_count: i64 = 0
         self.skipped_bytes: i64 = 0
+        self.gap_frame: i64 = 0  # number of the latest frame before the latest gap
         self.gaps: list[Gap] = []
         self.in_vain: str = ""  # what to add to a later damage after a search that found nothing
         self.first_seconds: i64 = -1  # time of the first record, by formats that hold others against it
@@ -220,5 +221,7 @@ class Salvage(Framing):
     def _note(self, offset: i64, length: i64, text: str) -> None:
         self.gap_count += 1
         self.skipped_bytes += length
+        if length > 0:
+            self.gap_frame = self.number_base + self.frames
         if len(self.gaps) < MAX_GAPS:
             self.gaps.append(Gap(offset, length, text))

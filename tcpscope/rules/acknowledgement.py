@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from tcpscope.rules.absence import weigh
 from tcpscope.rules.base import (
     PATIENCE_NS,
     Context,
@@ -84,6 +85,7 @@ class DataNeverAcknowledged(FactRule):
         given_up = any(one.a == CAUSE_TIMEOUT and one.frame >= fact.frame for one in repeats)
         early = fact.b < PATIENCE_NS and not given_up and not conn.aborted
         amount = f"{plural(fact.a, 'byte')} of {party(conn, seen.side)} (from frame {fact.frame} on)"
+        severity = Severity.NOTE
         if early:
             text = f"{amount} {'is' if fact.a == 1 else 'are'} not acknowledged, but {too_early(fact.b)}"
         else:
@@ -95,6 +97,7 @@ class DataNeverAcknowledged(FactRule):
             text = f"{party(conn, 1 - seen.side)} never acknowledged {amount} {ended}"
             if not receiver.segments:
                 text += "; it is silent in the whole capture"
+            text, severity = weigh(conn, text, self.severity)
         evidence = [fact.frame, fact.other, *(one.frame for one in repeats if one.frame >= fact.frame)]
         return self.finding(
             conn,
@@ -103,7 +106,7 @@ class DataNeverAcknowledged(FactRule):
             evidence,
             frame=fact.frame,
             time_ns=fact.time_ns,
-            severity=Severity.NOTE if early else None,
+            severity=severity,
         )
 
 
@@ -188,7 +191,11 @@ class AckForUnsentData(FactRule):
         proved = fact.other > 0
         if proved:
             text += f": they were sent only afterwards, in frame {fact.other}"
-        elif later.last_ack_frame > fact.frame and abs(int(diff(later.last_ack, fact.b))) < NEAR and not conn.lossy:
+        elif (
+            later.last_ack_frame > fact.frame
+            and abs(int(diff(later.last_ack, fact.b))) < NEAR
+            and (proves_absence(conn))
+        ):
             proved = True
             text += f": it takes that back in frame {later.last_ack_frame}"
         else:
@@ -279,10 +286,12 @@ class MissingSegment(FactRule):
             f"{plural(missing, 'byte')} of {party(conn, seen.side)} are missing before "
             f"{frames([hole.frame for hole in holes])}"
         )
+        severity = Severity.NOTE
         if early:
             text += f", but {too_early(watched)}"
         else:
             text += f" and never came in the {span(watched)} that were watched: all that follows has to wait for them"
+            text, severity = weigh(conn, text, self.severity, "them")
         return self.finding(
             conn,
             seen.side,
@@ -291,7 +300,7 @@ class MissingSegment(FactRule):
             frame=first.frame,
             time_ns=first.time_ns,
             count=len(holes),
-            severity=Severity.NOTE if early else None,
+            severity=severity,
         )
 
 
@@ -327,7 +336,7 @@ class SackForUnsentData(FactRule):
 
     def applies(self, fact: Fact, conn: Connection) -> bool:
         """What the capture lacks may have been sent."""
-        return proves_absence(conn)
+        return not conn.lossy
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How far beyond."""
@@ -336,4 +345,5 @@ class SackForUnsentData(FactRule):
             f"{party(conn, seen.side)} reported bytes as received (SACK, {frames(seen.frames, seen.count)}) that "
             f"reach {plural(diff(fact.a, fact.b), 'byte')} beyond what {party(conn, 1 - seen.side)} had sent"
         )
-        return self.about(conn, seen, opening(text))
+        text, severity = weigh(conn, text, self.severity, "them")
+        return self.about(conn, seen, opening(text), severity=severity)

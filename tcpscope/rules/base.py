@@ -239,8 +239,8 @@ class FactRule(Rule):
 
 
 def proves_absence(conn: Connection) -> bool:
-    """Whether what the capture does not show did not happen: nothing lost by the capture, both directions there."""
-    return not conn.lossy and not conn.one_sided
+    """Whether what the capture does not show up to its end did not happen: nothing lost by it, both directions there."""
+    return not (conn.lossy or conn.one_sided or conn.frames_dropped or conn.file_damaged)
 
 
 def facts_of_side(conn: Connection, kind: int, side: int) -> list[Fact]:

@@ -23,7 +23,8 @@ class CaptureDamaged(Rule):
         there is judged; with --salvage the next records that follow each other are looked for, and judged too.
 
     Why it matters:
-        Connections that go on behind the damage look as if they had stopped.
+        Connections that go on behind the damage look as if they had stopped; findings about them that rest on absence
+        say so, and are a step less severe.
 
     Example:
         the file ends 20 bytes into frame 4,711
@@ -236,7 +237,10 @@ class FramesDroppedByCapture(Rule):
     """The capturing side lost frames, by its own account.
 
     What it does:
-        Reports the number of dropped frames that a pcapng file states in its interface statistics.
+        Reports the number of dropped frames that a pcapng file states in its interface statistics, or beside its
+        packets. Findings that rest on absence are a step less severe then, and say so. Most programs write the
+        statistics at the end of the file: a connection that was over long before (closed and past 2 MSL, or idle) has
+        been judged by then, without them.
 
     Why it matters:
         What the capture does not show may have been there: findings that rest on absence lose their proof.

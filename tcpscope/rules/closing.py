@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from tcpscope.rules.absence import weigh
 from tcpscope.rules.base import (
     CLOSED_BY_BOTH_AT_ONCE,
     CLOSED_BY_ONE,
@@ -16,7 +17,6 @@ from tcpscope.rules.base import (
     Seen,
     Severity,
     frames_told_elsewhere,
-    proves_absence,
 )
 from tcpscope.rules.verdicts import transfer_of
 from tcpscope.rules.words import frames, intervals, opening, party, plural, span, times, too_early
@@ -123,9 +123,9 @@ class FinNeverAcknowledged(FactRule):
     kinds: ClassVar[tuple[int, ...]] = (ACK_NEVER_CAME_TO_FIN,)
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
-        """How often the FIN was sent and how long was watched; nothing where a reset or the capture explains the silence."""
+        """How often the FIN was sent and how long was watched; nothing where a reset explains the silence."""
         transfer = transfer_of(conn.side(seen.side))
-        if conn.aborted or not proves_absence(conn):
+        if conn.aborted or conn.one_sided:
             return None
         watched = conn.watched_until - transfer.fin_time
         sent = [
@@ -133,8 +133,8 @@ class FinNeverAcknowledged(FactRule):
             transfer.fin_last_frame,
             *(f.frame for f in conn.facts_of(FIN_REPEATED) if f.side == seen.side),
         ]
-        early = watched < PATIENCE_NS and transfer.fin_count < SURE_AFTER
-        if early:
+        severity = Severity.NOTE
+        if watched < PATIENCE_NS and transfer.fin_count < SURE_AFTER:
             text = (
                 f"the FIN of {party(conn, seen.side)} (frame {transfer.fin_frame}) is not acknowledged, but "
                 f"{too_early(watched)}"
@@ -145,6 +145,7 @@ class FinNeverAcknowledged(FactRule):
                 f"{times(transfer.fin_count)} ({frames(sent, transfer.fin_count)}) in the {span(watched)} that were "
                 "watched"
             )
+            text, severity = weigh(conn, text, self.severity)
         return self.finding(
             conn,
             seen.side,
@@ -153,7 +154,7 @@ class FinNeverAcknowledged(FactRule):
             frame=transfer.fin_frame,
             time_ns=transfer.fin_time,
             count=transfer.fin_count,
-            severity=Severity.NOTE if early else None,
+            severity=severity,
         )
 
 
@@ -191,7 +192,7 @@ class CloseWaitNeverClosed(Rule):
         """How long the open side has been silent."""
         side = SERVER if transfer_of(conn.client).fin_frame else CLIENT  # in CLOSE-WAIT
         closer, silent = transfer_of(conn.side(1 - side)), transfer_of(conn.side(side))
-        if conn.aborted or not closer.fin_ack_frame or not proves_absence(conn):
+        if conn.aborted or not closer.fin_ack_frame or conn.one_sided:
             return
         since = max(closer.fin_ack_time, silent.last_data_time)
         idle = conn.watched_until - since
@@ -207,6 +208,7 @@ class CloseWaitNeverClosed(Rule):
             if leaked
             else "it is in CLOSE-WAIT, but the capture is too short to tell whether it stays there"
         )
+        text, severity = weigh(conn, text, self.severity if leaked else Severity.NOTE, "what it sent")
         yield self.finding(
             conn,
             side,
@@ -214,7 +216,7 @@ class CloseWaitNeverClosed(Rule):
             [closer.fin_frame, closer.fin_ack_frame],
             frame=closer.fin_ack_frame,
             time_ns=closer.fin_ack_time,
-            severity=None if leaked else Severity.NOTE,
+            severity=severity,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
+from tcpscope.rules.absence import weigh
 from tcpscope.rules.base import (
     OPENING_ABORTED,
     REFUSED,
@@ -140,8 +141,10 @@ class SynUnanswered(Rule):
         )
         if repeats:
             text += f", waiting {intervals([fact.a for fact in repeats], client.syn_count - 1)}"
-        text += f"): nothing came back in {span(watched)}"
-        yield self.finding(conn, SERVER, opening(text), sent, time_ns=client.syn_time, count=client.syn_count)
+        text, severity = weigh(conn, f"{text}): nothing came back in {span(watched)}", self.severity)
+        yield self.finding(
+            conn, SERVER, opening(text), sent, time_ns=client.syn_time, count=client.syn_count, severity=severity
+        )
 
 
 class SynRetransmitted(FactRule):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
+from tcpscope.rules.absence import weigh
 from tcpscope.rules.base import SIMULTANEOUS_OPEN, Context, FactRule, Finding, Rule, Seen, Severity, facts_of_side
 from tcpscope.rules.words import frames, opening, party, plural
 from tcpscope.state.facts import (
@@ -116,6 +117,7 @@ class SynAckAcknowledgesWrongNumber(FactRule):
             f"{party(conn, seen.side)} acknowledged {fact.a} in its SYN-ACK (frame {fact.frame}) where {fact.b} was "
             f"due, so the connection cannot open; {rest}"
         )
+        text, severity = weigh(conn, text, self.severity, "the SYN that this answers")
         evidence = [number for one in seen.facts for number in (one.frame, one.other)]
         return self.finding(
             conn,
@@ -125,7 +127,7 @@ class SynAckAcknowledgesWrongNumber(FactRule):
             frame=fact.frame,
             time_ns=fact.time_ns,
             count=seen.count,
-            severity=Severity.WARNING if conn.lossy else None,
+            severity=severity,
         )
 
 
@@ -173,7 +175,8 @@ class HandshakeAckWrong(FactRule):
             f"{party(conn, seen.side)} {verb} {fact.a} in its answer to the SYN-ACK (frame {fact.frame}) where "
             f"{fact.b} was due, so the other side cannot take the handshake as complete"
         )
-        return self.about(conn, seen, opening(text), severity=Severity.WARNING if conn.lossy else None)
+        text, severity = weigh(conn, text, self.severity, "another SYN-ACK")
+        return self.about(conn, seen, opening(text), severity=severity)
 
 
 def _is_stale(fact: Fact, conn: Connection) -> bool:
@@ -272,7 +275,7 @@ class SynInsideConnection(FactRule):
         if challenges:
             rest = f"{party(conn, 1 - seen.side)} challenged it with an ACK ({frames(challenges)})"
         else:
-            rest = "no challenge ACK answered it"
+            rest = "the capture shows no challenge ACK that answers it"
         text = (
             f"{party(conn, seen.side)} sent {plural(seen.count, 'SYN')} ({frames(seen.frames, seen.count)}) although "
             f"this connection is open; {rest}: it lost the connection's state, or the segment is old or forged"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from tcpscope.rules.absence import WEAKER, weigh
 from tcpscope.rules.base import (
     HALF_OPEN,
     SHORTEST_TIMEOUT_NS,
@@ -68,12 +69,12 @@ class HandshakeHalfOpen(Rule):
         server = conn.server
         watched = conn.watched_until - server.syn_time
         sent = [server.syn_frame, *(fact.frame for fact in facts_of_side(conn, SYN_ACK_REPEATED, SERVER))]
-        severity = None
         text = (
             f"{party(conn, CLIENT)} never acknowledged the SYN-ACK of {party(conn, SERVER)} "
             f"({frames(sent, server.syn_count)}), sent {times(server.syn_count)} and watched for {span(watched)}: the "
             "connection stays half-open in the server's queue"
         )
+        text, severity = weigh(conn, text, self.severity, "the acknowledgement")
         if watched_too_briefly(server, conn) or (server.syn_count == 1 and conn.one_sided):
             severity = Severity.NOTE
             text = (
@@ -183,17 +184,20 @@ class SynFlood(Rule):
         flooded = [one for one in capture.listeners if _flooded(one)]
         for listener in sorted(flooded, key=lambda one: (-_waiting(one), one.address, one.port)):
             address = format_address(listener.address)
+            dropped = f", or the capture lost the rest: {plural(capture.dropped, 'frame')} dropped"
             protocol = "ip" if len(listener.address) == 4 else "ipv6"
             yield self.capture_finding(
                 f"At the server {address_port(address, listener.port)} {plural(_waiting(listener), 'connection')} "
                 f"waited for the end of their handshake at once (frame {listener.peak_frame}), "
                 f"{listener.half_open_peak:,} of them half-open in its SYN queue; "
-                f"of {plural(listener.syns, 'attempt')} to connect {listener.completed:,} completed",
+                f"of {plural(listener.syns, 'attempt')} to connect {listener.completed:,} completed"
+                f"{dropped if capture.dropped > 0 else ''}",
                 f"{protocol}.dst == {address} && tcp.dstport == {listener.port} && tcp.flags.syn == 1 && tcp.flags.ack "
                 "== 0",
                 frames=[listener.peak_frame],
                 time_ns=listener.peak_time or None,
                 count=listener.syns,
+                severity=WEAKER[self.severity] if capture.dropped > 0 else None,
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from tcpscope.rules.absence import weigh
 from tcpscope.rules.base import BOTH_SIDES, Context, FactRule, Finding, Seen, Severity, frames_told_elsewhere
 from tcpscope.rules.verdicts import handshake_verdict, transfer_of
 from tcpscope.rules.words import frames, opening, party, plural, span
@@ -205,6 +206,9 @@ class ResetAfterFin(FactRule):
             f"{party(conn, seen.side)} reset the connection{_state(fact.a)} (frame {fact.frame}) after the FIN of "
             f"{party(conn, closer)} (frame {fin}) instead of finishing the close, {rest}"
         )
+        severity = Severity.NOTE
+        if lost:
+            text, severity = weigh(conn, text, self.severity, "the acknowledgement")
         return self.finding(
             conn,
             seen.side,
@@ -213,7 +217,7 @@ class ResetAfterFin(FactRule):
             frame=fact.frame,
             time_ns=fact.time_ns,
             count=max(1, transfer_of(conn.side(seen.side)).rst_count),
-            severity=None if lost else Severity.NOTE,
+            severity=severity,
         )
 
 
@@ -296,5 +300,7 @@ class ResetOutsideWindow(FactRule):
         text += f" where {fact.b} was due)" if fact.b >= 0 else ")"
         # Just below the expected number: the answer to a segment that was on its way before the latest ones.
         late = fact.b >= 0 and 0 < diff(fact.b, fact.a) <= MAX_LATE
-        text += ": it answers an older segment" if late else ", and must be ignored"
-        return self.about(conn, seen, opening(text), severity=Severity.NOTE if late else None)
+        if late:
+            return self.about(conn, seen, opening(text + ": it answers an older segment"), severity=Severity.NOTE)
+        text, severity = weigh(conn, text + ", and must be ignored", self.severity, "the data before it")
+        return self.about(conn, seen, opening(text), severity=severity)

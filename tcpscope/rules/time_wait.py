@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from tcpscope.rules.base import Context, FactRule, Finding, Seen, Severity, proves_absence
+from tcpscope.rules.absence import weigh
+from tcpscope.rules.base import Context, FactRule, Finding, Seen, Severity
 from tcpscope.rules.verdicts import is_unanswered, refused_by, transfer_of
 from tcpscope.rules.words import frames, opening, party, plural, span, times
 from tcpscope.state.facts import (
@@ -67,9 +68,8 @@ class TimeWaitNotHeld(FactRule):
             f"with a reset (frame {fact.frame}) {span(fact.a)} after it entered TIME-WAIT, which it must hold for "
             f"{span(2 * ctx.msl_ns)}"
         )
-        return self.about(
-            conn, Seen(seen.side, early, len(early)), opening(text), severity=Severity.WARNING if conn.lossy else None
-        )
+        text, severity = weigh(conn, text, self.severity, "what the reset answers")
+        return self.about(conn, Seen(seen.side, early, len(early)), opening(text), severity=severity)
 
 
 class RepeatedFinUnanswered(FactRule):
@@ -110,7 +110,7 @@ class RepeatedFinUnanswered(FactRule):
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How often, and for how long no answer came."""
         early = [fact for fact in seen.facts if fact.a < 2 * ctx.msl_ns]
-        if not early or not proves_absence(conn):
+        if not early or conn.one_sided:
             return None
         fin = transfer_of(conn.side(1 - seen.side))
         text = (
@@ -119,7 +119,8 @@ class RepeatedFinUnanswered(FactRule):
             f"{span(2 * ctx.msl_ns)}: nothing came in the {span(conn.watched_until - fin.fin_last_time)} after the "
             "last one"
         )
-        return self.about(conn, Seen(seen.side, early, len(early)), opening(text))
+        text, severity = weigh(conn, text, self.severity)
+        return self.about(conn, Seen(seen.side, early, len(early)), opening(text), severity=severity)
 
 
 class LastAckRepeated(FactRule):

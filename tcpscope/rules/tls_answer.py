@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from tcpscope.rules.absence import doubt, weigh
 from tcpscope.rules.base import PATIENCE_NS, Severity
 from tcpscope.rules.tls_base import TlsRule, tls_log
 from tcpscope.rules.verdicts import transfer_of
@@ -16,7 +17,16 @@ if TYPE_CHECKING:
 
 
 class NoAnswerRule(TlsRule):
-    """Base of the rules about a ClientHello that nobody answered."""
+    """Base of the rules about a ClientHello that nobody answered. ``missing``: what the capture may have lost instead."""
+
+    missing: ClassVar[str] = "it"
+
+    def weigh(self, fault: TlsFault, sentence: str, conn: Connection) -> tuple[Severity, str]:
+        """No proof where the capture may have lost the answer."""
+        if self.severity == Severity.NOTE or not doubt(conn):
+            return super().weigh(fault, sentence, conn)
+        sentence, severity = weigh(conn, sentence, self.severity, self.missing)
+        return severity, sentence
 
     def words(self, faults: list[TlsFault], conn: Connection) -> dict[str, str]:
         """Whether the hello arrived, and how long was watched."""
@@ -174,7 +184,8 @@ class ServerHelloMissingTimeout(NoAnswerRule):
         """Silence needs watching."""
         if watched(conn) < PATIENCE_NS:
             return Severity.NOTE, sentence + ": too early to tell"
-        return Severity.WARNING, sentence
+        sentence, severity = weigh(conn, sentence, self.severity, self.missing)
+        return severity, sentence
 
 
 class ServerHelloMissingOneSided(NoAnswerRule):
@@ -236,6 +247,7 @@ class ClientHelloUnacked(NoAnswerRule):
     severity: ClassVar[Severity] = Severity.WARNING
     rfc: ClassVar[str] = "RFC 8446 section 4.1.2"
     fault: ClassVar[int] = f.CLIENT_HELLO_UNACKED
+    missing: ClassVar[str] = "the acknowledgement"
     sentence: ClassVar[str] = (
         "{peer} acknowledged only {detail} of the {extra} bytes of the ClientHello of {who} ({frame})"
     )
@@ -244,4 +256,5 @@ class ClientHelloUnacked(NoAnswerRule):
         """Silence needs watching."""
         if watched(conn) < PATIENCE_NS:
             return Severity.NOTE, sentence + ", but the capture ends too early to tell"
-        return Severity.WARNING, sentence
+        sentence, severity = weigh(conn, sentence, self.severity, self.missing)
+        return severity, sentence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from tcpscope.rules.absence import weigh
 from tcpscope.rules.base import BOTH_SIDES, NOT_TLS, Context, Finding, Rule, Severity
 from tcpscope.rules.tls_base import TlsRule, tls_log
 from tcpscope.rules.verdicts import transfer_of
@@ -124,14 +125,18 @@ class HandshakeIncomplete(TlsRule):
             stopped=f"{party(conn, side)} stopped" if side is not None else "the connection ends",
             last=" and ".join(last),
         )
-        proved = fault.grade == f.PROVED
+        severity = Severity.NOTE
+        if fault.grade == f.PROVED:
+            text, severity = weigh(conn, text, self.severity, "the rest")
+        else:
+            text += "; the capture may lack the rest"
         return self.finding(
             conn,
             side,
-            opening(text if proved else text + "; the capture may lack the rest"),
+            opening(text),
             [fault.frame, fault.other_frame],
             frame=ends[order[0]][1],
-            severity=Severity.WARNING if proved else Severity.NOTE,
+            severity=severity,
         )
 
 

@@ -22,7 +22,7 @@ from tcpscope.state.facts import (
     TIME_WAIT_KILLED,
     Fact,
 )
-from tcpscope.state.tls_outcome import VERDICT_NAMES
+from tcpscope.state.tls_outcome import FAILED, INCOMPLETE, VERDICT_NAMES
 from tcpscope.state.transitions import ESTABLISHED
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def time_wait(conn: Connection, msl_ns: int) -> TimeWait:
     if reuse is not None and reuse.b in (REUSE_HIGHER_ISN, REUSE_NEWER_TIMESTAMP):
         return TimeWait("safely-reused", side, observed, required)
     # A reset that reached TIME-WAIT may have ended it (RFC 1337), and nothing after it would show.
-    if observed < required or conn.lossy or conn.facts_of(TIME_WAIT_KILLED):
+    if observed < required or not proves_absence(conn) or conn.facts_of(TIME_WAIT_KILLED):
         return TimeWait("not-observed", side, observed, required)
     return TimeWait("held", side, observed, required)
 
@@ -247,4 +247,7 @@ def tls(conn: Connection) -> str | None:
     followed = conn.tls
     if followed is None or not followed.recognised or followed.outcome is None:
         return None
-    return VERDICT_NAMES[followed.outcome.verdict]
+    verdict = followed.outcome.verdict
+    if verdict == FAILED and not followed.outcome.fatal and not proves_absence(conn):
+        verdict = INCOMPLETE  # what would have completed it may be what the capture lost
+    return VERDICT_NAMES[verdict]

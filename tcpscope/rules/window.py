@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from tcpscope.rules.base import PATIENCE_NS, Context, FactRule, Finding, Seen, Severity, proves_absence
+from tcpscope.rules.absence import weigh
+from tcpscope.rules.base import PATIENCE_NS, Context, FactRule, Finding, Seen, Severity
 from tcpscope.rules.verdicts import transfer_of
 from tcpscope.rules.words import frames, opening, party, plural, span, times
 from tcpscope.state.facts import (
@@ -66,8 +67,12 @@ class ZeroWindow(FactRule):
         if closed:
             text += f" and had not opened it again when the watching ended {span(closed[-1].a)} later"
         short = total < NOTICEABLE_NS
-        text += ": too short to matter" if short else ": its program reads too slowly, and the other side has to wait"
-        return self.about(conn, seen, opening(text), severity=Severity.NOTE if short else None)
+        if short:
+            return self.about(conn, seen, opening(text + ": too short to matter"), severity=Severity.NOTE)
+        text, severity = f"{text}: its program reads too slowly, and the other side has to wait", self.severity
+        if closed:
+            text, severity = weigh(conn, text, severity, "the segment that opened it")
+        return self.about(conn, seen, opening(text), severity=severity)
 
 
 class WindowFull(FactRule):
@@ -151,7 +156,8 @@ class WindowExceeded(FactRule):
         )
         if seen.first.other:
             text += f": its next segment (frame {seen.first.other}) has no room for them"
-        return self.about(conn, seen, opening(text), severity=Severity.WARNING if conn.lossy else None)
+        text, severity = weigh(conn, text, self.severity, "a window update")
+        return self.about(conn, seen, opening(text), severity=severity)
 
 
 class KeepAlive(FactRule):
@@ -191,13 +197,14 @@ class KeepAlive(FactRule):
             f"the first after {span(first.a)} of silence"
         )
         watched = conn.watched_until - first.time_ns
-        dead = conn.side(1 - seen.side).last_time < first.time_ns and watched >= PATIENCE_NS and proves_absence(conn)
-        if dead:
+        severity = Severity.NOTE
+        if conn.side(1 - seen.side).last_time < first.time_ns and watched >= PATIENCE_NS and not conn.one_sided:
             text += (
                 f", and {party(conn, 1 - seen.side)} answered none of them in {span(watched)}: it is gone or cannot "
                 "be reached"
             )
-        return self.about(conn, seen, opening(text), severity=Severity.WARNING if dead else None)
+            text, severity = weigh(conn, text, Severity.WARNING, "its answers")
+        return self.about(conn, seen, opening(text), severity=severity)
 
 
 class ZeroWindowProbe(FactRule):
@@ -273,7 +280,8 @@ class StalledByWindow(FactRule):
             f"{party(conn, 1 - seen.side)} was full, for {span(longest.a)} at the longest (from frame {longest.frame} "
             f"to frame {longest.other})"
         )
-        return self.about(conn, seen, opening(text))
+        text, severity = weigh(conn, text, self.severity, "an earlier window update")
+        return self.about(conn, seen, opening(text), severity=severity)
 
 
 def _duration(fact: Fact) -> int:

@@ -85,6 +85,10 @@ class Connection:
         self.pending: bool = False  # counted at the listener as SYN not answered for good
         self.one_sided: bool = False
         self.lossy: bool = False
+        # What the capture says of itself by the time this connection is judged.
+        self.frames_dropped: i64 = 0  # by the capturing side
+        self.file_damaged: bool = False  # frames after its first one are missing: damage was stepped over
+        self.cut_off: bool = False  # the file ended early, or reading stopped, while this connection went on
 
     def note(self, kind: i64, side: i64, frame: i64, time_ns: i64, other: i64, a: i64, b: i64) -> None:
         """Record one fact (see tcpscope.state.facts for the meaning of the fields)."""
