@@ -98,6 +98,8 @@ class Judge:
             return self.clean
         if kinds != 0 or occasions & ~(UNANSWERED | HALF_OPEN) != 0:
             return None
+        if conn.lossy or conn.frames_dropped > 0 or conn.file_damaged or conn.cut_off:
+            return None  # what is absent is weighed against what the capture lost
         # All that TS105 and TS106 look at where nothing was repeated.
         sort: int = (
             occasions * 16

@@ -370,7 +370,7 @@ def check_side(end: Endpoint) -> list[object]:
     assert count == t.outstanding
     if t.rtt is not None:
         assert 0 <= t.rtt.minimum <= t.rtt.quantile(1, 2) <= t.rtt.maximum
-        assert sum(t.rtt.buckets.values()) == t.rtt.count
+        assert t.rtt.rows is None or sum(map(sum, t.rtt.rows)) == t.rtt.count
         found.append((t.rtt.count, t.rtt.minimum, t.rtt.quantile(19, 20), t.srtt))
     return [*found, t.position, t.zero_time_total, t.min_window, t.max_window]
 
