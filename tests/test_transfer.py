@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcpscope.state.transfer import MAX_HOLES
+from tcpscope.state.holes import MAX_HOLES
 from tests.paths import HANDSHAKE, of
 
 

@@ -30,9 +30,9 @@ from tcpscope.state.facts import (
     RETRANSMISSION,
     SERVER,
 )
+from tcpscope.state.holes import first_hole
 from tcpscope.state.recovery import DUPLICATES_FOR_FAST, ip_id_order
 from tcpscope.state.seq import diff
-from tcpscope.state.transfer import first_hole
 from tcpscope.wire.segment import FIN, RST, SYN, Segment
 
 # How much later a copy may come. Longer than that it may be sent again: some senders give it the same identification

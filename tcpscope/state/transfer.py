@@ -1,7 +1,7 @@
 """Data, acknowledgements and windows of one segment: RFC 9293 sections 3.4, 3.8 and 3.10.7.4, seen from outside.
 
 Runs for every segment: the in-order path comes first and touches as little as possible. Memory a direction is bounded by
-MAX_OUTSTANDING unacknowledged segments and MAX_HOLES holes.
+MAX_OUTSTANDING unacknowledged segments and MAX_HOLES holes (tcpscope.state.holes).
 """
 
 from __future__ import annotations
@@ -10,21 +10,15 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.state import recovery
+from tcpscope.state import again, holes, recovery
 from tcpscope.state.connection import Connection
-from tcpscope.state.endpoint import Endpoint, Hole, Quantiles, Sent, Transfer
+from tcpscope.state.endpoint import Endpoint, Quantiles, Sent, Transfer
 from tcpscope.state.facts import (
-    ACK_OF_UNSEEN,
     ACK_OF_UNSENT,
     CAUSE_KEEP_ALIVE,
-    CAUSE_REORDERING,
-    CAUSE_TIMEOUT,
     CAUSE_ZERO_WINDOW_PROBE,
     DUPLICATE_SACK,
-    HOLE,
     KEEP_ALIVE,
-    OUT_OF_ORDER,
-    RETRANSMISSION,
     SACK_OF_UNSENT,
     WINDOW_FULL,
     WINDOW_STALL,
@@ -34,10 +28,8 @@ from tcpscope.state.seq import diff
 from tcpscope.wire.segment import FIN, RST, SYN, Segment
 
 MAX_OUTSTANDING: Final = 10_000
-MAX_HOLES: Final = 64
 MAX_SPARES: Final = 8  # Sent objects to use again, for a direction with more than a FEW segments
 FEW: Final = 8
-MAX_WALK: Final = 1024  # unacknowledged segments looked at to find the one that is sent again
 PLAUSIBLE_JUMP: Final = 0x40000000  # the largest window RFC 7323 allows: nothing honest lies further ahead
 
 
@@ -77,11 +69,13 @@ def payload(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segm
         _advance(conn, side, me, t, r, seg, end, length)
     elif ahead > 0:
         if ahead < PLAUSIBLE_JUMP:
-            open_hole(conn, side, me, t, seg, ahead)
+            holes.open_hole(conn, side, me, t, seg, ahead)
             t.unique_bytes += length
             _advance(conn, side, me, t, r, seg, end, ahead + length)
     else:
-        _old(conn, side, me, t, r, seg, end)
+        fresh: i64 = again.again(conn, side, me, t, r, seg, end)
+        if fresh > 0:
+            _advance(conn, side, me, t, r, seg, end, fresh)
     t.last_data_frame = seg.frame
     t.last_data_time = seg.time_ns
 
@@ -152,161 +146,6 @@ def _remember(t: Transfer, seg: Segment, seq: i64, end: i64) -> None:
     t.outstanding += 1
 
 
-def open_hole(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment, size: i64) -> None:
-    """Bytes nxt..seq were sent before this segment and are not in the capture (yet)."""
-    _add_hole(t, Hole(me.nxt, seg.seq, seg.frame, seg.time_ns))
-    conn.note(HOLE, side, seg.frame, seg.time_ns, t.highest_frame, size, me.nxt)
-
-
-def _add_hole(t: Transfer, hole: Hole) -> None:
-    """Remember one hole; the oldest is forgotten, and counted, when there are too many."""
-    holes: list[Hole] | None = t.holes
-    if holes is None:
-        holes = []
-        t.holes = holes
-    if len(holes) >= MAX_HOLES:
-        forgotten: Hole = holes.pop(0)
-        t.hole_bytes_lost += diff(forgotten.right, forgotten.left)
-    holes.append(hole)
-
-
-def _old(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, seg: Segment, end: i64) -> None:
-    """A segment with bytes below nxt: late (fills a hole by reordering), or sent again."""
-    fresh: i64 = 0
-    late: bool = False
-    beyond: i64 = diff(end, me.nxt)
-    if beyond > 0 and t.probe_end == me.nxt and diff(seg.seq, me.nxt) == -1:
-        # The byte of a zero-window probe comes again as the first one of the data that the open window lets through.
-        t.unique_bytes += beyond
-        _advance(conn, side, me, t, r, seg, end, beyond)
-        return
-    hole: Hole | None = None
-    if t.holes is not None:
-        hole = first_hole(t.holes, seg.seq, end)
-    if hole is not None and hole.acknowledged and hole.right == me.nxt and hole.left == seg.seq:
-        _roll_back(conn, side, me, t, hole, seg)
-        t.unique_bytes += seg.length
-        _advance(conn, side, me, t, r, seg, end, seg.length)
-        return
-    if hole is not None:
-        late = hole.acknowledged or recovery.late_or_resent(t, r, hole, seg)
-        opened_frame: i64 = hole.frame
-        opened_time: i64 = hole.time_ns
-        fresh = _fill(t, seg.seq, end)
-        if late:
-            t.out_of_order += 1
-            conn.last_cause = CAUSE_REORDERING
-            conn.note(OUT_OF_ORDER, side, seg.frame, seg.time_ns, opened_frame, seg.time_ns - opened_time, fresh)
-    if beyond > 0:
-        fresh += beyond
-    t.unique_bytes += fresh
-    if not late:
-        repeated: i64 = seg.length - fresh
-        sent: Sent | None = _find(t, seg.seq)
-        if sent is None and t.outstanding > MAX_WALK:
-            t.overlooked += 1
-        cause: i64 = recovery.cause_of(me, t, r, seg, sent)
-        conn.last_cause = cause
-        t.retransmitted_segments += 1
-        t.retransmitted_bytes += repeated
-        other: i64 = sent.last_frame if sent is not None else 0
-        elapsed: i64 = seg.time_ns - sent.last_time_ns if sent is not None else -1
-        conn.note(RETRANSMISSION + cause, side, seg.frame, seg.time_ns, other, cause, elapsed)
-        if cause == CAUSE_TIMEOUT:
-            t.backoff += 1
-        _resent(t, seg, end)
-    if beyond > 0:
-        _advance(conn, side, me, t, r, seg, end, beyond)
-
-
-def _roll_back(conn: Connection, side: i64, me: Endpoint, t: Transfer, hole: Hole, seg: Segment) -> None:
-    """The sender goes on with bytes that were "acknowledged" already: captured late, or acknowledged before they were sent.
-
-    The latter is proved if the ACK lies beyond every window that its sender opened, or if the data answers a timestamp that
-    only that ACK carried: then the sender had received it (RFC 7323 section 3.2) and still sends these bytes as new ones.
-    """
-    if hole.beyond_window or (hole.ts_val >= 0 and seg.ts_ecr >= 0 and diff(seg.ts_ecr, hole.ts_val) >= 0):
-        conn.note(ACK_OF_UNSENT, 1 - side, hole.frame, hole.time_ns, seg.frame, hole.right, hole.left)
-    size: i64 = diff(hole.right, hole.left)
-    t.unseen_bytes -= size
-    t.position -= size
-    me.nxt = hole.left
-    if t.holes is not None:
-        t.holes.remove(hole)
-
-
-def first_hole(holes: list[Hole], seq: i64, end: i64) -> Hole | None:
-    """The first hole that the bytes seq..end touch."""
-    for hole in holes:
-        if diff(seq, hole.right) < 0 and diff(end, hole.left) > 0:
-            return hole
-    return None
-
-
-def _fill(t: Transfer, seq: i64, end: i64) -> i64:
-    """Take seq..end out of the holes; returns how many bytes were missing until now."""
-    holes: list[Hole] | None = t.holes
-    if holes is None:
-        return 0
-    kept: list[Hole] = []
-    count: i64 = len(holes)
-    filled: i64 = 0
-    for hole in holes:
-        left: i64 = seq if diff(seq, hole.left) > 0 else hole.left
-        right: i64 = end if diff(end, hole.right) < 0 else hole.right
-        size: i64 = diff(right, left)
-        if size <= 0:
-            kept.append(hole)
-            continue
-        filled += size
-        if hole.acknowledged:
-            t.unseen_bytes -= size
-        stop: i64 = hole.right
-        split: bool = diff(left, hole.left) > 0
-        if split:
-            hole.right = left
-            kept.append(hole)
-        behind: i64 = diff(stop, right)
-        if behind > 0:
-            if split and count >= MAX_HOLES:
-                t.hole_bytes_lost += behind
-                continue
-            if split:
-                count += 1
-            rest: Hole = Hole(right, stop, hole.frame, hole.time_ns)
-            rest.acknowledged = hole.acknowledged
-            kept.append(rest)
-    t.holes = kept if len(kept) > 0 else None
-    return filled
-
-
-def _find(t: Transfer, seq: i64) -> Sent | None:
-    """The unacknowledged segment that holds ``seq``. A retransmission is mostly the oldest one."""
-    sent: Sent | None = t.oldest
-    steps: i64 = 0
-    while sent is not None and steps < MAX_WALK:
-        if diff(seq, sent.end) < 0:
-            return sent if diff(seq, sent.seq) >= 0 else None
-        sent = sent.next
-        steps += 1
-    return None
-
-
-def _resent(t: Transfer, seg: Segment, end: i64) -> None:
-    """Note the new sending on every unacknowledged segment that it repeats."""
-    sent: Sent | None = t.oldest
-    steps: i64 = 0
-    while sent is not None and steps < MAX_WALK and diff(sent.seq, end) < 0:
-        steps += 1
-        if diff(sent.end, seg.seq) > 0:
-            sent.sendings += 1
-            sent.last_frame = seg.frame
-            sent.last_time_ns = seg.time_ns
-            sent.ip_id = seg.ip_id
-            sent.checksum = seg.tcp_checksum
-        sent = sent.next
-
-
 def _probe(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment, length: i64) -> None:
     """Keep-alive (section 3.8.4) or zero-window probe (section 3.8.6.1): old or single bytes that ask for an ACK."""
     r: Transfer = conn.side(1 - side).opened()
@@ -334,7 +173,7 @@ def bare(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
         _probe(conn, side, me, me.opened(), seg, 0)
     elif 0 < ahead < PLAUSIBLE_JUMP:
         t: Transfer = me.opened()
-        open_hole(conn, side, me, t, seg, ahead)
+        holes.open_hole(conn, side, me, t, seg, ahead)
         me.nxt = seg.seq
         t.position += ahead
 
@@ -358,14 +197,14 @@ def acknowledge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: 
                 # No window reaches that far (RFC 7323 section 2.3), so nobody can have sent these bytes.
                 conn.note(ACK_OF_UNSENT, side, seg.frame, seg.time_ns, 0, ack, peer.nxt)
                 return
-            _unseen(conn, side, t, peer, p, seg, beyond)
+            holes.unseen(conn, side, t, peer, p, seg, beyond)
         peer.una = ack
         if p.too_big_until >= 0 and diff(ack, p.too_big_until) >= 0:
             p.too_big_until = -1
         if p.oldest is not None:
             _retire(p, ack, seg.time_ns)
         if p.holes is not None:
-            _acknowledge_holes(conn, side, p, seg)
+            holes.acknowledge(conn, side, p, seg)
         t.duplicate_run = 0
         t.sack_high = -1
         p.backoff = 0
@@ -406,38 +245,6 @@ def _retire(p: Transfer, ack: i64, now: i64) -> None:
             p.rtt = rtt
         rtt.add(sample)
         recovery.update_rtt(p, sample)
-
-
-def _unseen(conn: Connection, side: i64, t: Transfer, peer: Endpoint, p: Transfer, seg: Segment, size: i64) -> None:
-    """An ACK covers bytes that the capture has not shown: a hole that the receiver does not have."""
-    hole: Hole = Hole(peer.nxt, seg.ack, seg.frame, seg.time_ns)
-    hole.acknowledged = True
-    hole.beyond_window = t.right_edge >= 0 and diff(seg.ack, t.right_edge) > 1
-    if t.ts_val >= 0 and seg.ts_val >= 0 and diff(seg.ts_val, t.ts_val) > 0:
-        hole.ts_val = seg.ts_val
-    _add_hole(p, hole)
-    p.unseen_bytes += size
-    conn.note(ACK_OF_UNSEEN, 1 - side, seg.frame, seg.time_ns, p.highest_frame, size, peer.nxt)
-    peer.nxt = seg.ack
-    p.position += size
-    if conn.tls is not None and not conn.tls.off:
-        conn.tls.gap(1 - side, p.position)
-
-
-def _acknowledge_holes(conn: Connection, side: i64, p: Transfer, seg: Segment) -> None:
-    """Holes below the ACK: the receiver has the bytes, so it is the capture that lost them."""
-    holes: list[Hole] | None = p.holes
-    if holes is None:
-        return
-    for hole in holes:
-        if not hole.acknowledged and diff(seg.ack, hole.right) >= 0:
-            size: i64 = diff(hole.right, hole.left)
-            hole.acknowledged = True
-            p.unseen_bytes += size
-            conn.note(ACK_OF_UNSEEN, 1 - side, seg.frame, seg.time_ns, hole.frame, size, hole.left)
-            if conn.tls is not None and not conn.tls.off:
-                end: i64 = p.position + diff(hole.right, conn.side(1 - side).nxt)
-                conn.tls.gap(1 - side, end)
 
 
 def _selective(conn: Connection, side: i64, t: Transfer, peer: Endpoint, seg: Segment) -> None:

@@ -24,8 +24,9 @@ from tcpscope.rules import judge_for
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import MAX_STEPS, Endpoint, Transfer
 from tcpscope.state.facts import KEPT, KIND_COUNT
+from tcpscope.state.holes import MAX_HOLES
 from tcpscope.state.keys import canonical_key, reverse_key
-from tcpscope.state.transfer import MAX_HOLES, MAX_OUTSTANDING
+from tcpscope.state.transfer import MAX_OUTSTANDING
 from tcpscope.state.transitions import STATE_NAMES, TABLE
 from tcpscope.state.wireshark import FLAG_NAMES, WiresharkAnalyzer
 from tcpscope.state.zeek import ZeekRow
