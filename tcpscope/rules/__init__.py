@@ -186,8 +186,8 @@ RULES: Final[tuple[Rule, ...]] = (
     capture_quality.TlsHelloCut(),
     capture_fragments.FragmentsOverlap(),
     capture_fragments.FragmentsMissing(),
-    copies.CaptureCopies(),
     capture_limits.LimitReached(),
+    copies.CaptureCopies(),
 )
 
 
