@@ -100,6 +100,7 @@ class CaptureFacts:
         self.unseen_bytes: i64 = 0
         self.large: LargeSegments = LargeSegments()
         self.one_sided_connections: i64 = 0
+        self.two_sided_connections: i64 = 0  # of which the capture has segments of both sides
         self.connections: i64 = 0
         self.evicted: i64 = 0
         self.limits: list[int] = [0] * limits.LIMIT_COUNT  # by the codes of tcpscope.state.limits
@@ -270,6 +271,8 @@ class Pipeline:
             self._cut_hello(conn.tls.cut_hello1)
         if conn.one_sided:
             facts.one_sided_connections += 1
+        elif conn.client.segments > 0 and conn.server.segments > 0:
+            facts.two_sided_connections += 1
         if self.zeek is not None:
             self._collect_rows(self.zeek, conn)
         self.sink(conn)

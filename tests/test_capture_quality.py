@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tcpscope.cli.main import run
 from tcpscope.options import Options
 from tcpscope.pipeline import CaptureFacts, Pipeline
 from tcpscope.report.model import Report
@@ -20,7 +22,7 @@ from tcpscope.state.checksums import MAX_HOSTS
 from tcpscope.state.flows import ENDED_KEPT
 from tcpscope.state.listeners import MAX_LISTENERS, Listener
 from tcpscope.wire.fragments import MAX_DATAGRAMS
-from tests.captures import SAMPLES, SCENARIOS
+from tests.captures import SAMPLES, SCENARIOS, clean
 from tests.pcapwriter import RAW, Interface, Ip, Record, Tcp, fragment, link, pcap, pcapng, tcp
 from tests.rule_cases import CAPTURES, CLOSED, analyze, ended, ending, judged, tls_cases
 from tests.scenario import build, load, parse
@@ -355,3 +357,49 @@ def test_statistics_come_too_late_for_connections_that_were_judged_before() -> N
     report = analyze(with_drops(build(parse(lines))))
     first, second = findings(report, "TS105")
     assert (first.severity, second.severity) == (Severity.WARNING, Severity.NOTE)
+
+
+# The first section of a report
+
+
+def section(capture: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """The report up to the connections, without the lines on what the capture is."""
+    path = tmp_path / "c.pcap"
+    path.write_bytes(capture)
+    run(["analyze", str(path), *options])
+    return capsys.readouterr().out.split("\n\n")[0].split(" UTC\n", 1)[1]
+
+
+def test_a_sound_capture_says_so_before_its_connections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sound = "  capture: complete, no drops reported, both directions, clock steady"
+    assert section(clean(), tmp_path, capsys) == sound
+    assert section(clean(), tmp_path, capsys, "--connection", "0") == sound
+    assert section(with_drops(clean(), 0), tmp_path, capsys) == sound.replace("no drops reported", "no frame dropped")
+
+
+def test_what_is_wrong_with_a_capture_comes_before_its_connections(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = with_drops(build(load(SCENARIOS / "clock-steps-back.txt")))[:-3]
+    head, *rest = section(steps, tmp_path, capsys).splitlines()
+    assert head == "  capture: no drops reported, both directions"  # the statistics are in what is missing
+    text = "\n".join(rest)
+    assert "TS901 capture-damaged" in text
+    assert "TS905 clock-went-backwards" in text
+    assert text.index("TS901") < text.index("TS905")
+    one_way = section((SAMPLES / "one-sided.pcap").read_bytes(), tmp_path, capsys)
+    assert one_way.startswith("  capture: complete, no drops reported, clock steady\n")
+    assert "TS903 one-direction-only" in one_way
+
+
+def test_what_is_wrong_is_told_even_if_its_rule_is_not_selected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capture = with_drops((SAMPLES / "capture-loss.pcap").read_bytes())
+    lines = section(capture, tmp_path, capsys, "--select", "TS1,TS902").splitlines()
+    assert lines[:3] == [
+        "  capture: complete, both directions, clock steady",
+        "  3,500 frames dropped while capturing, says the file",
+        "  17 frames cut by the snap length",
+    ]
+    assert "TS902" in lines[3]

@@ -15,7 +15,7 @@ from tcpscope.report.build import capture_report, connection_report
 from tcpscope.report.model import SEVERITIES, ConnectionReport, Summary
 from tcpscope.report.session import Threshold
 from tcpscope.report.text_connection import connection_text
-from tcpscope.report.text_findings import finding_text
+from tcpscope.report.text_quality import quality_lines
 from tcpscope.version import __version__
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class TableFormat:
         capture = capture_report(session.facts, self._path, session.findings, connections)
         if self._full:
             parts = [text.capture_head(self._style, capture)]
-            parts += [finding_text(self._style, finding, capture.files) for finding in capture.findings]
+            parts += quality_lines(self._style, capture, capture.findings)
             parts += ["\n" + connection_text(self._style, connection, capture.files) for connection in connections]
             report = "\n".join(parts)
         else:

@@ -120,6 +120,7 @@ def capture_report(
         unseen_bytes=facts.unseen_bytes,
         one_sided_connections=facts.one_sided_connections,
         copies=_copies(facts.copies),
+        two_sided_connections=facts.two_sided_connections,
         connection_count=facts.connections,
         evicted=facts.evicted,
         listeners=tuple(_listener(listener) for listener in queues[:MAX_LISTENERS]),

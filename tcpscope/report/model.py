@@ -321,6 +321,7 @@ class CaptureReport:
     unseen_bytes: int
     one_sided_connections: int
     copies: Copies
+    two_sided_connections: int  # of which both sides speak in the capture
     connection_count: int
     evicted: int
     listeners: tuple[ListenerReport, ...]

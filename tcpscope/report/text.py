@@ -12,6 +12,7 @@ from tcpscope.report.style import Style
 from tcpscope.report.table import table
 from tcpscope.report.text_connections import connection_table, short_host
 from tcpscope.report.text_findings import Excerpt, by_rule_text, finding_text, severity_counts
+from tcpscope.report.text_quality import quality_lines
 from tcpscope.rules import words
 
 ROWS: Final = 20
@@ -40,8 +41,7 @@ def capture_text(style: Style, capture: CaptureReport, summary: Summary, *, show
     """
     shown = capture.connections
     excerpt = Excerpt(UNLIMITED, UNLIMITED) if show_all else Excerpt(FINDINGS_PER_RULE, FINDINGS_PER_CONNECTION)
-    parts = [capture_head(style, capture)]
-    parts += [finding_text(style, finding, capture.files) for finding in excerpt.take(capture.findings)]
+    parts = [capture_head(style, capture), *quality_lines(style, capture, excerpt.take(capture.findings))]
     if listeners := _listeners(style, capture.listeners, UNLIMITED if show_all else LISTENERS):
         parts += ["", listeners]
     if shown:
@@ -71,7 +71,7 @@ def connection_line(style: Style, connection: ConnectionReport) -> str:
 
 
 def capture_head(style: Style, capture: CaptureReport) -> str:
-    """The first lines: what the capture is and what it lacks."""
+    """The first lines: what the capture is."""
     kind = f"{capture.format} in {capture.compression}" if capture.compression else capture.format
     title = (
         capture.path
@@ -89,8 +89,6 @@ def capture_head(style: Style, capture: CaptureReport) -> str:
         lines.append(style.wrap(f"{words.plural(skipped, 'frame')} not analysed: {text}", "    ", "  "))
     if len(capture.files) > 1:
         lines += _files(capture.files)
-    for problem in _problems(capture):
-        lines.append(style.paint(style.wrap(problem, "    ", "  "), "warning"))
     return "\n".join(lines)
 
 
@@ -104,33 +102,6 @@ def _files(files: Sequence[FileReport]) -> list[str]:
     if len(files) > FILES:
         lines.insert(FILES // 2, f"  … {words.plural(len(files) - FILES, 'file')} between them")
     return lines
-
-
-def _problems(capture: CaptureReport) -> list[str]:
-    """What limits the verdicts of this capture, one sentence each, where no finding about the capture says it."""
-    problems = []
-    if capture.untimed:
-        problems.append(f"{words.plural(capture.untimed, 'frame')} without a time: durations are only lower bounds")
-    if capture.findings:
-        return problems
-    if capture.damage:
-        problems.append(f"damaged, what follows is the part before: {printable(capture.damage, backslash=False)}")
-    if capture.evicted:
-        problems.append(f"{words.plural(capture.evicted, 'connection')} judged early because of --max-connections")
-    if capture.truncated_frames:
-        problems.append(f"{words.plural(capture.truncated_frames, 'frame')} not captured to the end (snap length)")
-    if capture.dropped:
-        problems.append(f"{words.plural(capture.dropped, 'packet')} lost while capturing, says the file")
-    if capture.clock_back_count:
-        times = words.times(capture.clock_back_count)
-        problems.append(f"the clock stepped back {times}, by {words.span(capture.clock_back_max_ns)} at most")
-    if capture.checksums.wrong:
-        problems.append(f"{words.plural(capture.checksums.wrong, 'segment')} with a wrong checksum")
-    if capture.unseen_bytes:
-        problems.append(f"{words.plural(capture.unseen_bytes, 'byte')} acknowledged that the capture lacks")
-    if capture.one_sided_connections:
-        problems.append(f"only one direction captured of {words.plural(capture.one_sided_connections, 'connection')}")
-    return problems
 
 
 def _listeners(style: Style, listeners: Sequence[ListenerReport], most: int) -> str:
