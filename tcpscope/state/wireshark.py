@@ -116,6 +116,15 @@ class WiresharkAnalyzer:
         """tcp.completeness of a stream as far as analysed: 1 SYN, 2 SYN-ACK, 4 ACK, 8 data, 16 FIN, 32 RST."""
         return self._completeness[stream]
 
+    def direction_of(self, key: bytes) -> Direction | None:
+        """What is remembered of the conversation, as the sender of a segment with this key sees it; None: it begins one."""
+        found = self._directions.get(key)
+        if found is None:
+            opposite = self._directions.get(reverse_key(key))
+            if opposite is not None:
+                return Direction(opposite.conversation, opposite.peer, opposite.this)
+        return found
+
     def analyze(self, seg: Segment) -> i64:
         """The bit set of flags for this segment, bit n being ``FLAG_NAMES[n]``."""
         now: i64 = seg.time_ns
