@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from tcpscope.options import Options
+
+MAX_FRAME: Final = 1 << 62
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -18,6 +20,17 @@ def _a_number(ctx: click.Context, param: click.Parameter, value: float) -> float
     if math.isnan(value):
         raise click.BadParameter("not a number", ctx, param)
     return value
+
+
+def frame_range(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """The first and the last number of a range such as ``10-20``, ``10``, ``10-`` or ``-20``."""
+    if value is None:
+        return None
+    first, dash, last = value.strip().partition("-")
+    numbers = first or "1", last if dash else first
+    if not all(number.isdecimal() or not number for number in numbers):
+        raise click.BadParameter(f"{value!r} is no range of frames such as 10-20", ctx, param)
+    return int(numbers[0]), int(numbers[1] or MAX_FRAME)
 
 
 def reading_options(command: Command) -> Command:

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import click
 
-from tcpscope.cli.common import make_options, output_option, reading_options
+from tcpscope.cli.common import frame_range, make_options, output_option, reading_options
 from tcpscope.cli.output import FAILED, Output, failure
-
-MAX_FRAME: Final = 1 << 62
-
-
-def _frames(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int]:
-    """The first and the last number of a range."""
-    first, dash, last = (value or "-").strip().partition("-")
-    numbers = first or "1", last if dash else first
-    if not all(number.isdecimal() or not number for number in numbers):
-        raise click.BadParameter(f"{value!r} is no range of frames such as 10-20", ctx, param)
-    return int(numbers[0]), int(numbers[1] or MAX_FRAME)
 
 
 @click.command(name="segments", short_help="List the TCP segments of a capture, one a row.")
@@ -27,7 +14,7 @@ def _frames(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
     "--connection", "stream", type=click.IntRange(min=0), metavar="N", help="Only this connection (tcp.stream)."
 )
 @click.option("--flagged", is_flag=True, help="Only segments that Wireshark's analysis or a cause says something of.")
-@click.option("--frames", metavar="A-B", callback=_frames, help="Only frames A to B; A, A- and -B work, too.")
+@click.option("--frames", metavar="A-B", callback=frame_range, help="Only frames A to B; A, A- and -B work, too.")
 @click.option(
     "--format",
     "format_name",
@@ -47,7 +34,7 @@ def command(
     files: tuple[str, ...],
     stream: int | None,
     flagged: bool,
-    frames: tuple[int, int],
+    frames: tuple[int, int] | None,
     format_name: str,
     join: bool,
     output: str | None,
@@ -78,7 +65,7 @@ def command(
             rows = JsonRows(out.write, join)
         else:
             rows = TableRows(out.write, out.style("never"))
-        lister = SegmentLister(options, rows.row, Choice(stream, flagged, *frames))
+        lister = SegmentLister(options, rows.row, Choice(stream, flagged, *(frames or ())))
         rows.begin()
         read_capture(files, lister, not no_progress and not out.on_terminal)
         rows.end()
