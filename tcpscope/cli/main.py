@@ -16,6 +16,7 @@ from tcpscope.errors import TcpscopeError
 # Name, module in tcpscope.cli, what `tcpscope --help` says. The command in the module is called `command`.
 COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("analyze", "analyze", "Judge every connection of packet captures."),
+    ("show", "show", "Draw a connection as a ladder diagram."),
     ("segments", "segments", "List the TCP segments of a capture, one a row."),
     ("rules", "rules", "List all rules."),
     ("rule", "rule", "Show the manual of one rule."),
