@@ -17,6 +17,7 @@ from tcpscope.errors import TcpscopeError
 COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("analyze", "analyze", "Judge every connection of packet captures."),
     ("show", "show", "Draw a connection as a ladder diagram."),
+    ("explain", "explain", "Explain what is said of one segment."),
     ("segments", "segments", "List the TCP segments of a capture, one a row."),
     ("rules", "rules", "List all rules."),
     ("rule", "rule", "Show the manual of one rule."),
