@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from tcpscope.capture.frame import Frame
 from tcpscope.wire.address import endpoints
 from tcpscope.wire.decoder import Decoder
-from tcpscope.wire.segment import ABSENT, CHECKSUM_BAD, CHECKSUM_GOOD, CHECKSUM_UNKNOWN, Segment
+from tcpscope.wire.segment import (
+    ABSENT,
+    ACK,
+    BAD_LENGTH,
+    CHECKSUM_BAD,
+    CHECKSUM_GOOD,
+    CHECKSUM_UNKNOWN,
+    MISPLACED,
+    REPEATED,
+    SYN,
+    Segment,
+)
 from tcpscope.wire.skips import SKIP_NAMES
 from tests.pcapwriter import ETHERNET, RAW, Ip, Tcp, link, tcp
 
@@ -117,7 +128,7 @@ def test_options_agree_with_dpkt(options: list[bytes]) -> None:
     for option in options:
         if sum(map(len, kept)) + len(option) <= 40:
             kept.append(option)
-    _, segment = decode(tcp(Tcp(*ADDRESSES[4], 1, 2, 3, options=b"".join(kept))))
+    _, segment = decode(tcp(Tcp(*ADDRESSES[4], 1, 2, 3, flags=SYN, options=b"".join(kept))))
     expected: dict[str, int] = {}
     for kind, value in dpkt.tcp.parse_opts(b"".join(kept)):
         match kind:
@@ -137,7 +148,10 @@ def test_options_agree_with_dpkt(options: list[bytes]) -> None:
                 expected["mptcp"] = expected.get("mptcp", 0) | 1 << (value[0] >> 4)
             case 34:
                 expected["fast_open"] = len(value)
-    assert options_of(segment) == expected
+    kinds = [option[0] for option in kept]
+    faults = BAD_LENGTH if any(option[0] == 19 and len(option) != 18 for option in kept) else 0
+    faults |= REPEATED if any(kinds.count(kind) > 1 for kind in (2, 3, 4, 5, 8, 34)) else 0
+    assert options_of(segment) == expected | ({"bad_options": faults} if faults else {})
 
 
 TIMESTAMPS = "080a0000000a0000000b"
@@ -177,6 +191,14 @@ OPTIONS = {
     "length 1": ("0303020201040204000000", {"window_scale": 2, "bad_options": 1}),
     "length beyond the header": ("03030202ff040204", {"window_scale": 2, "bad_options": 1}),
     "kind without a length": ("01010102", {"bad_options": 1}),
+    "MD5 signature of 6": ("1306000000000303020000", {"window_scale": 2, "bad_options": 1}),
+    "authentication of 3": ("1d0300030302", {"window_scale": 2, "bad_options": 1}),
+    "authentication": ("1d0400000303020000", {"window_scale": 2}),
+    # Of two the last one counts.
+    "two MSS": ("020405b402040500", {"mss": 1280, "bad_options": 2}),
+    "two window scales": ("0303010303020000", {"window_scale": 2, "bad_options": 2}),
+    "two timestamps": ("0101" + TIMESTAMPS + TIMESTAMPS + "0101", {"ts_val": 10, "ts_ecr": 11, "bad_options": 2}),
+    "two cookies, one wrong": ("2202220322030000", {"fast_open": 0, "bad_options": 1}),
 }  # fmt: skip
 
 
@@ -185,8 +207,14 @@ def test_options(options: str, expected: dict[str, int]) -> None:
     segment = Segment()
     full = bytes.fromhex("020405b40402" + TIMESTAMPS + "030307" + "2202" + "1e030003")
     decode(tcp(Tcp(*ADDRESSES[4], 1, 2, 3, options=full)), segment=segment)
-    code, _ = decode(tcp(Tcp(*ADDRESSES[4], 1, 2, 3, options=bytes.fromhex(options))), segment=segment)
+    code, _ = decode(tcp(Tcp(*ADDRESSES[4], 1, 2, 3, flags=SYN, options=bytes.fromhex(options))), segment=segment)
     assert (code, options_of(segment)) == ("decoded", expected)  # and nothing is left of the segment before
+
+
+@pytest.mark.parametrize("options", ["020405b4", "03030200", "04020101", "22020101", "fe04f989"])
+def test_options_of_a_syn_elsewhere(options: str) -> None:
+    made = [Tcp(*ADDRESSES[4], 1, 2, 3, flags=flags, options=bytes.fromhex(options)) for flags in (ACK, SYN, SYN | ACK)]
+    assert [decode(tcp(one))[1].bad_options for one in made] == [MISPLACED, 0, 0]
 
 
 @given(st.binary(max_size=40))
@@ -198,7 +226,7 @@ def test_any_options_are_decoded(options: bytes) -> None:
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_snap_length_cuts_payload_options_and_header(version: int) -> None:
     options = bytes.fromhex("020405b4" + "0101" + TIMESTAMPS)
-    whole = tcp(Tcp(*ADDRESSES[version], 1, 2, 3, options=options, payload=b"0123456789"))
+    whole = tcp(Tcp(*ADDRESSES[version], 1, 2, 3, flags=SYN, options=options, payload=b"0123456789"))
     ip_header = len(whole) - 46
     for captured in range(ip_header, len(whole)):
         code, segment = decode(whole[:captured], wire_length=len(whole), verify=True)

@@ -21,6 +21,11 @@ CWR: Final = 0x80
 ABSENT: Final = -1
 """Value of an option field when the segment does not carry that option."""
 
+# Bits of Segment.bad_options
+BAD_LENGTH: Final = 1  # a length that the kind cannot have, or that leads beyond the header
+REPEATED: Final = 2  # the same option twice
+MISPLACED: Final = 4  # without SYN, an option that only a SYN may carry
+
 CHECKSUM_UNKNOWN: Final = 0
 CHECKSUM_GOOD: Final = 1
 CHECKSUM_BAD: Final = 2
@@ -71,7 +76,7 @@ class Segment:
         self.ts_ecr: i64 = ABSENT
         self.fast_open: i64 = ABSENT  # length of the cookie; 0 asks for one
         self.mptcp: i64 = 0  # bit set of the MPTCP subtypes carried (1 << subtype)
-        self.bad_options: i64 = 0  # 1 if an option's length is impossible
+        self.bad_options: i64 = 0  # what is wrong with the options: BAD_LENGTH, REPEATED, MISPLACED
         self.sack_count: i64 = 0  # blocks carried, at most 4
         self.sack_left0: i64 = 0
         self.sack_right0: i64 = 0

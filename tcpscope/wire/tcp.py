@@ -7,7 +7,17 @@ from typing import Final
 from mypy_extensions import i64
 
 from tcpscope.wire.protocols import TCP
-from tcpscope.wire.segment import ABSENT, CHECKSUM_BAD, CHECKSUM_GOOD, CHECKSUM_UNKNOWN, Segment
+from tcpscope.wire.segment import (
+    ABSENT,
+    BAD_LENGTH,
+    CHECKSUM_BAD,
+    CHECKSUM_GOOD,
+    CHECKSUM_UNKNOWN,
+    MISPLACED,
+    REPEATED,
+    SYN,
+    Segment,
+)
 from tcpscope.wire.skips import BAD_TCP_HEADER, CUT_TCP_HEADER, DECODED
 
 # Option kinds.
@@ -18,10 +28,14 @@ WINDOW_SCALE: Final = 3  # RFC 7323
 SACK_PERMITTED: Final = 4  # RFC 2018
 SACK: Final = 5  # RFC 2018
 TIMESTAMPS: Final = 8  # RFC 7323
+MD5: Final = 19  # RFC 2385
+AUTHENTICATION: Final = 29  # RFC 5925
 MPTCP: Final = 30  # RFC 8684
 FAST_OPEN: Final = 34  # RFC 7413
 EXPERIMENT: Final = 254  # RFC 6994
 FAST_OPEN_EXPERIMENT: Final = 0xF989  # its experiment identifier (RFC 6994), used before kind 34 was assigned
+
+PORT_BYTES: Final = 4  # at the end of a flow key, behind the addresses
 
 PLAIN_TIMESTAMPS: Final = 0x0101080A
 """What nearly every segment with options begins them with: two NOPs and a timestamps option (RFC 7323 appendix A)."""
@@ -111,45 +125,50 @@ def decode_options(segment: Segment, data: bytes, o: i64, stop: i64, end: i64) -
             continue
         if o + 2 > limit:
             if limit == stop:
-                segment.bad_options = 1
+                segment.bad_options |= BAD_LENGTH
             return
         size: i64 = data[o + 1]
         if size < 2 or o + size > stop:
-            segment.bad_options = 1
+            segment.bad_options |= BAD_LENGTH
             return
         if o + size > limit:  # cut by the snap length
             return
-        if not decode_option(segment, data, o, kind, size):
-            segment.bad_options = 1
+        segment.bad_options |= decode_option(segment, data, o, kind, size)
         o += size
 
 
-def decode_option(segment: Segment, data: bytes, o: i64, kind: i64, size: i64) -> bool:
-    """Take in one option of ``size`` octets at ``o``; False if its kind cannot have that size."""
+def decode_option(segment: Segment, data: bytes, o: i64, kind: i64, size: i64) -> i64:
+    """Take in one option of ``size`` octets at ``o``; returns what is wrong with it, as in ``Segment.bad_options``."""
+    fault: i64 = 0
     if kind == TIMESTAMPS:
         if size != 10:
-            return False
+            return BAD_LENGTH
+        fault = repeated(segment.ts_val)
         segment.ts_val = u32(data, o + 2)
         segment.ts_ecr = u32(data, o + 6)
     elif kind == SACK:
         if size < 10 or (size - 2) & 7:
-            return False
+            return BAD_LENGTH
+        fault = REPEATED if segment.sack_count > 0 else 0
         decode_sack(segment, data, o + 2, (size - 2) >> 3)
     elif kind == MSS:
         if size != 4:
-            return False
+            return BAD_LENGTH
+        fault = repeated(segment.mss) | misplaced(segment)
         segment.mss = u16(data, o + 2)
     elif kind == WINDOW_SCALE:
         if size != 3:
-            return False
+            return BAD_LENGTH
+        fault = repeated(segment.window_scale) | misplaced(segment)
         segment.window_scale = data[o + 2]
     elif kind == SACK_PERMITTED:
         if size != 2:
-            return False
+            return BAD_LENGTH
+        fault = repeated(segment.sack_permitted) | misplaced(segment)
         segment.sack_permitted = 1
     elif kind == MPTCP:
         if size < 3:
-            return False
+            return BAD_LENGTH
         subtype: i64 = data[o + 2]
         bit: i64 = 1
         bit <<= subtype >> 4
@@ -158,15 +177,28 @@ def decode_option(segment: Segment, data: bytes, o: i64, kind: i64, size: i64) -
         return decode_fast_open(segment, size - 2)
     elif kind == EXPERIMENT and size >= 4 and u16(data, o + 2) == FAST_OPEN_EXPERIMENT:
         return decode_fast_open(segment, size - 4)
-    return True
+    elif (kind == MD5 and size != 18) or (kind == AUTHENTICATION and size < 4):
+        return BAD_LENGTH
+    return fault
 
 
-def decode_fast_open(segment: Segment, cookie: i64) -> bool:
+def repeated(before: i64) -> i64:
+    """REPEATED if the option's field is filled already."""
+    return REPEATED if before != ABSENT else 0
+
+
+def misplaced(segment: Segment) -> i64:
+    """MISPLACED if the segment has no SYN."""
+    return MISPLACED if segment.flags & SYN == 0 else 0
+
+
+def decode_fast_open(segment: Segment, cookie: i64) -> i64:
     """A cookie is absent (a request for one) or an even number of 4 to 16 octets (RFC 7413 section 4.1.1)."""
     if cookie != 0 and (cookie < 4 or cookie > 16 or cookie & 1):
-        return False
+        return BAD_LENGTH
+    fault: i64 = repeated(segment.fast_open) | misplaced(segment)
     segment.fast_open = cookie
-    return True
+    return fault
 
 
 def decode_sack(segment: Segment, data: bytes, o: i64, count: i64) -> None:
@@ -222,6 +254,14 @@ def is_unfilled(segment: Segment) -> bool:
         at += 2
     apart: i64 = (segment.tcp_checksum - total) % 0xFFFF
     return apart == 0 or apart == (segment.header_length + segment.length) % 0xFFFF
+
+
+def checksum_right(segment: Segment) -> bool:
+    """Whether the segment's checksum is right over its bytes; False too where some were not captured."""
+    state: i64 = segment.checksum
+    if state == CHECKSUM_UNKNOWN:
+        state = judge_checksum(segment)
+    return state == CHECKSUM_GOOD
 
 
 def u16(data: bytes, o: i64) -> i64:
