@@ -35,7 +35,6 @@ FAST_OPEN: Final = 34  # RFC 7413
 EXPERIMENT: Final = 254  # RFC 6994
 FAST_OPEN_EXPERIMENT: Final = 0xF989  # its experiment identifier (RFC 6994), used before kind 34 was assigned
 
-PORT_BYTES: Final = 4  # at the end of a flow key, behind the addresses
 
 PLAIN_TIMESTAMPS: Final = 0x0101080A
 """What nearly every segment with options begins them with: two NOPs and a timestamps option (RFC 7323 appendix A)."""
