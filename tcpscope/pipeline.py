@@ -23,7 +23,7 @@ from tcpscope.state.zeek import SERVER_PORTS, ZeekRow, ZeekView, ZeekWhole
 from tcpscope.wire.decoder import Decoder
 from tcpscope.wire.fragments import Reassembler
 from tcpscope.wire.segment import Segment
-from tcpscope.wire.skips import ICMP_ERROR, SKIP_NAMES
+from tcpscope.wire.skips import BAD_TCP_HEADER, ICMP_ERROR, SKIP_NAMES
 
 KEPT_FRAMES: Final = 16
 """Frames that are named of what happens often."""
@@ -93,6 +93,8 @@ class CaptureFacts:
         self.clock_back_max_ns: i64 = 0
         self.clock_back_frame: i64 = 0
         self.checksums: Checksums = Checksums(False)
+        self.bad_headers: i64 = 0
+        self.first_bad_header: i64 = 0
         self.cut_headers: i64 = 0
         self.cut_hellos: i64 = 0  # of TLS
         self.cut_hello_frames: list[int] = []  # the first few
@@ -223,6 +225,10 @@ class Pipeline:
                 self.zeek.tick(time)
             if code == ICMP_ERROR:
                 self.flows.icmp(self.decoder.icmp)
+            elif code == BAD_TCP_HEADER:
+                facts.bad_headers += 1
+                if facts.first_bad_header == 0:
+                    facts.first_bad_header = frame.number
             return False
         return True
 

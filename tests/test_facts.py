@@ -7,15 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpscope.state.endpoint import Quantiles
-from tcpscope.state.facts import CLIENT, KEPT, KIND_COUNT, NOBODY, SERVER, FactLog
+from tcpscope.state.facts import CLIENT, KEPT, KIND_BITS, KIND_COUNT, NOBODY, SERVER, FactLog
 
 
 @pytest.mark.parametrize("kind", range(KIND_COUNT))
-def test_each_kind_has_its_own_bit(kind: int) -> None:
+def test_a_kind_has_a_bit_and_is_told_from_those_that_share_it(kind: int) -> None:
     log = FactLog()
     log.add(kind, CLIENT, 1, 2, 3, 4, 5)
-    assert log.kinds == 1 << kind
+    assert log.kinds == KIND_BITS[kind]
+    assert log.count(kind, CLIENT) == 1
     assert [(fact.kind, fact.frame) for fact in log.of(kind)] == [(kind, 1)]
+
+
+def test_the_bits_fit_into_a_signed_number_of_64_bits() -> None:
+    assert all(0 < bit < 1 << 62 and bit.bit_count() == 1 for bit in KIND_BITS)
+    assert len(set(KIND_BITS[:54])) == 54
 
 
 def test_counts_go_on_when_no_more_are_kept() -> None:

@@ -30,7 +30,7 @@ LESS_VISIBLE = {
 # Where the capture proves something else than what one kernel did, on purpose.
 DIFFERENT = {
     "accept-queue-full-rst": "an RST in SYN-RECEIVED looks like one in ESTABLISHED: the client's ACK was seen",
-    "port-reused-unsafely": "Linux was made to forget TIME-WAIT; the duplicate acknowledges the FIN of a connection that is gone",
+    "port-reused-unsafely": "Linux was made to forget the TIME-WAIT of the first connection",
     "http-many": "the tracepoint does not show the first state of the sockets of one program",
     "keep-alive-dead-peer": "the RST was dropped behind the capture point",
     "raw-ip": "the listener's request sockets have the same name as the connection",

@@ -154,8 +154,8 @@ class AckForUnsentData(FactRule):
 
     What it does:
         Reports acknowledgements beyond anything that the other side can have sent, where the capture proves it: the
-        number lies beyond the window that the acknowledging side ever opened, or the sender later sends these bytes as
-        new ones. Bytes that the capture merely lacks are TS902.
+        number lies beyond the window that the acknowledging side ever opened, or beyond the FIN of the sender, or the
+        sender later sends these bytes as new ones. Bytes that the capture merely lacks are TS902.
 
     Why it matters:
         The receiver of such an ACK drops the segment and answers with an ACK. It is the mark of optimistic ACK
@@ -188,7 +188,11 @@ class AckForUnsentData(FactRule):
             f"not sent ({frames(seen.frames, seen.count)})"
         )
         later = transfer_of(conn.side(seen.side))
+        fin = transfer_of(conn.side(1 - seen.side)).fin_frame
         proved = fact.other > 0
+        if proved and fact.other == fin and fin < fact.frame:
+            text += f": nothing lies behind its FIN (frame {fin})"
+            return self.about(conn, seen, opening(text), severity=Severity.WARNING if conn.lossy else None)
         if proved:
             text += f": they were sent only afterwards, in frame {fact.other}"
         elif (

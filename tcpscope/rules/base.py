@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from tcpscope.state.facts import CLIENT, SERVER, Fact
+from tcpscope.state.facts import CLIENT, KIND_BITS, SERVER, Fact
 
 if TYPE_CHECKING:
     from tcpscope.options import Options
@@ -42,6 +42,7 @@ CLOSED_BY_BOTH_AT_ONCE: Final = 64
 TLS_TROUBLE: Final = 128
 NOT_TLS: Final = 256
 TLS_HELLO_CUT: Final = 512
+NO_CONNECTION: Final = 1024
 
 
 class Severity(StrEnum):
@@ -115,7 +116,7 @@ class Rule:
     @classmethod
     def kind_bits(cls) -> int:
         """The fact kinds that call :meth:`judge`, as a bit set. With ``occasions`` 0, too, it is a rule about captures alone."""
-        return sum(1 << kind for kind in set(cls.kinds))
+        return sum({KIND_BITS[kind] for kind in cls.kinds})
 
     def judge(self, conn: Connection, ctx: Context) -> Iterable[Finding]:
         """What the rule says of a finished connection that has one of its triggers."""

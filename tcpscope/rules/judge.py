@@ -11,6 +11,7 @@ from tcpscope.rules.base import (
     CLOSED_BY_BOTH_AT_ONCE,
     CLOSED_BY_ONE,
     HALF_OPEN,
+    NO_CONNECTION,
     NOT_TLS,
     OPENING_ABORTED,
     REFUSED,
@@ -143,6 +144,8 @@ def occasions_of(conn: Connection) -> i64:
     client: Transfer | None = conn.client.transfer
     server: Transfer | None = conn.server.transfer
     if client is not None and server is not None:
+        if has_no_beginning(conn, client, server):
+            bits |= NO_CONNECTION
         bits |= closing_occasion(client, server)
     tls: TlsConnection | None = conn.tls
     if tls is not None:
@@ -190,3 +193,11 @@ def server_port(key: bytes) -> int:
     high: i64 = key[len(key) - 2]
     low: i64 = key[len(key) - 1]
     return high << 8 | low
+
+
+def has_no_beginning(conn: Connection, client: Transfer, server: Transfer) -> bool:
+    """Whether a FIN or reset comes first, of a connection that is not a late piece of one that was judged already."""
+    if conn.client.syn_frame != 0 or conn.server.syn_frame != 0 or conn.continued:
+        return False
+    first: i64 = conn.first_frame
+    return first in (client.fin_frame, server.fin_frame, client.rst_frame, server.rst_frame)

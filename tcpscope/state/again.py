@@ -6,7 +6,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.state import holes, recovery
+from tcpscope.state import holes, overlap, recovery
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Endpoint, Hole, Sent, Transfer
 from tcpscope.state.facts import (
@@ -51,6 +51,7 @@ def again(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, s
         fresh += beyond
     t.unique_bytes += fresh
     if not late:
+        overlap.compare(conn, side, t, seg, end)
         repeated: i64 = seg.length - fresh
         sent: Sent | None = _find(t, seg.seq)
         if sent is None and t.outstanding > MAX_WALK:

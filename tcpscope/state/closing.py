@@ -6,7 +6,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.state import opening
+from tcpscope.state import oddities, opening
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Endpoint, Step, Transfer
 from tcpscope.state.facts import (
@@ -51,6 +51,9 @@ def fin(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
     t: Transfer = me.opened()
     place: i64 = (seg.seq + seg.length) & 0xFFFFFFFF
     if t.fin_frame == 0:
+        if oddities.fin_before_data(conn, side, me, t, seg, place):
+            me.move(SEND_FIN, seg.frame, seg.time_ns)  # sent, but not received
+            return
         t.fin_seq = place
         t.fin_frame = seg.frame
         t.fin_time = seg.time_ns
@@ -150,12 +153,15 @@ def after_fin(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
     beyond: i64 = diff((seg.seq + seg.length) & 0xFFFFFFFF, t.fin_seq)
     if seg.length > 0 and beyond > 0 and t.fin_seq >= 0:
         conn.note(DATA_AFTER_FIN, side, seg.frame, seg.time_ns, t.fin_frame, min(beyond, seg.length), 0)
+    elif seg.length == 0 and beyond > 1:
+        oddities.beyond_fin(conn, side, t, seg)
 
 
 def reset(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
     """A segment with RST (section 3.5.2 says when one is sent, 3.5.3 which one is believed)."""
     if _rejects_syn_ack(conn, side, me, peer, seg):
         return
+    oddities.reset(conn, side, me, peer, seg)
     t: Transfer = me.opened()
     t.rst_count += 1
     if conn.repeated_fin_side == 1 - side and t.time_wait_frame != 0:

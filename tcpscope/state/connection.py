@@ -100,7 +100,7 @@ class Connection:
 
     @property
     def fact_kinds(self) -> i64:
-        """Bit set of the kinds of facts recorded (1 << kind)."""
+        """Bit set of the kinds of facts recorded (KIND_BITS)."""
         if self.log is None:
             return 0
         return self.log.kinds

@@ -28,6 +28,7 @@ OPTION_SACK: Final = 1
 OPTION_TIMESTAMPS: Final = 2
 OPTION_SCALE: Final = 4
 OPTION_FAST_OPEN: Final = 8
+OPTION_CUT: Final = 16  # the capture cut its options: what is missing may have been there
 
 
 @mypyc_attr(acyclic=True)
@@ -53,6 +54,7 @@ class Sent:
         self.sendings: i64 = 0
         self.ip_id: i64 = -1
         self.checksum: i64 = 0
+        self.digest: i64 = -1  # of the first sending: see tcpscope.state.overlap
         self.next: Sent | None = None
 
 
@@ -210,7 +212,12 @@ class Transfer:
         self.highest_ip_id: i64 = -1
         self.earlier_ip_id: i64 = -1  # of the segment before that one
         self.position: i64 = 0  # stream position of nxt, in 64 bits: bytes since base
-        self.ts_val: i64 = -1  # latest timestamp sent
+        self.ts_val: i64 = -1  # highest timestamp sent, or echoed by the other side
+        self.echo_frame: i64 = 0  # the other side echoed a timestamp that was not seen
+        self.echo_time: i64 = 0
+        self.echo_value: i64 = -1
+        self.joined: i64 = 0  # segments above the MSS that a network card cuts, or has joined
+        self.fits: i64 = 0  # header and payload that a segment may have; 0: not worked out yet
         self.holes: list[Hole] | None = None
         self.too_big_until: i64 = (
             -1
@@ -219,6 +226,7 @@ class Transfer:
         self.hole_bytes_lost: i64 = 0  # bytes of holes that were forgotten because there were too many
         # Not yet acknowledged, oldest first
         self.oldest: Sent | None = None
+        self.acked: Sent | None = None  # the latest one that was acknowledged
         self.newest: Sent | None = None
         self.outstanding: i64 = 0  # segments in that list
         self.spare: Sent | None = None  # acknowledged ones, to use again
@@ -229,6 +237,7 @@ class Transfer:
         self.last_ack: i64 = -1
         self.last_ack_frame: i64 = 0
         self.last_ack_time: i64 = 0
+        self.una_frame: i64 = 0  # the latest one that acknowledged more than before
         self.duplicate_acks: i64 = 0
         self.duplicate_run: i64 = 0  # consecutive duplicates of last_ack
         self.sack_high: i64 = -1  # highest right edge of a SACK block sent by this side since last_ack moved
@@ -245,6 +254,9 @@ class Transfer:
         self.exceeded_frame: i64 = 0  # data beyond the window known then, until the receiver speaks again
         self.exceeded_time: i64 = 0
         self.exceeded_end: i64 = 0
+        self.syn_edge: i64 = -1  # right edge that the SYN-ACK gave
+        self.shrunk_from: i64 = -1  # the edge was taken back: where it stood, and to where
+        self.shrunk_to: i64 = -1
         self.full_since: i64 = 0
         self.full_frame: i64 = 0  # 0: there is room
         # Closing
@@ -297,6 +309,9 @@ class Endpoint:
         self.mss: i64 = -1
         self.takes: i64 = ETHERNET_PAYLOAD  # bytes that a segment to this side may carry
         self.syn_options: i64 = 0  # OPTION_ bits of the SYN
+        self.syn_ts: i64 = -1  # TSval of the latest SYN
+        self.ttl: i64 = -1  # of the latest segment but RSTs
+        self.ttl_before: i64 = -1  # of those before, where it was another
         self.last_time: i64 = 0
         self.first_ip_id: i64 = -1  # of the first segment, or of the latest SYN
         self.first_interface: i64 = 0

@@ -100,10 +100,54 @@ RETRANSMISSION: Final = 40
 # error, other: latest segment of that side before; a: IP version * 65536 + type * 256 + code, b: MTU of the next hop (-1: not told)
 ICMP_REPORTED: Final = 54
 
-KIND_COUNT: Final = 55
+# Options (RFC 9293 section 3.2, RFC 7323, RFC 2018). side: who sent them.
+OPTION_LENGTH: Final = 55  # frame: an option of a length that its kind cannot have, or that leads beyond the header
+OPTION_REPEATED: Final = 56  # frame: the same option twice in one segment
+OPTION_MISPLACED: Final = 57  # frame: without SYN, an option that only a SYN may carry
+OPTION_NOT_OFFERED: Final = 58  # frame, other: the other side's SYN, which did not allow it; a: kind of the option
+SCALE_TOO_LARGE: Final = 59  # frame: SYN; a: window shift, above 14
+ABOVE_MSS: Final = 60  # frame, other: the SYN with the limit; a: bytes of data and options, b: the limit
+TIMESTAMP_BACK: Final = 61  # frame: sent later than all before; a: its TSval, b: the highest one before
+TIMESTAMP_MISSING: Final = 62  # frame; a: payload bytes
+ECHO_OF_UNSENT: Final = (
+    63  # frame: segment, other: proof (0: its own number proves it); a: its TSecr, b: TSval of the proof
+)
+SACK_INVALID: Final = 64  # frame; a: left edge, b: right edge
+
+# Odd segments.
+URGENT: Final = 65  # frame; a: urgent pointer, b: payload bytes
+FLAGS_CONTRADICT: Final = 66  # frame; a: flags
+SYN_ACK_MISPLACED: Final = (
+    67  # side: has sent a SYN and got a SYN-ACK or nothing; frame, other: its SYN; a: 1 if answered
+)
+SYN_WHILE_OPENING: Final = 68  # side; frame: another SYN in SYN-RECEIVED, other: the server's SYN-ACK; a: its seq
+RST_DATA: Final = 69  # frame; a: payload bytes
+RST_ACK_WRONG: Final = 70  # frame; a: its ack, b: the highest one possible (or, below it, the lowest)
+RST_TTL: Final = 71  # frame: RST, other: a segment of its side before; a: its TTL, b: that of the segments before
+FIN_BEFORE_DATA: Final = (
+    72  # frame: FIN, other: the segment with bytes behind it; a: bytes, b: 1 if they are acknowledged
+)
+BEYOND_FIN: Final = 73  # frame: segment without data, other: FIN; a: how far beyond
+ACK_TOO_OLD: Final = 74  # frame; a: how far below the latest one, b: the largest window
+WINDOW_SHRUNK: Final = 75  # side: receiver; frame; a: bytes taken back, b: bytes in flight that no longer fit
+DATA_CHANGED: Final = 76  # frame: sent again, other: first sending; a: bytes, b: 1 if neither can have been damaged
+ACK_FIELD_UNUSED: Final = 77  # frame: without ACK flag; a: acknowledgement number, b: flags
+BELOW_WINDOW: Final = 78  # frame: without data, its seq acknowledged long ago; a: how far below
+
+KIND_COUNT: Final = 79
+
+# The rare kinds share bits of the set of kinds, which has 62: a rule for one of them is asked about all that share its bit.
+OPTION_BIT: Final = 55
+ODD_BIT: Final = 56
+SHARED_BITS: Final[dict[int, int]] = {
+    **dict.fromkeys(range(OPTION_LENGTH, SACK_INVALID + 1), OPTION_BIT),
+    **dict.fromkeys(range(URGENT, DATA_CHANGED + 1), ODD_BIT),
+    ACK_FIELD_UNUSED: 57,
+    BELOW_WINDOW: 58,
+}
 
 # A table, because mypyc shifts a literal 1 as a 32-bit number in C.
-KIND_BITS: Final[tuple[int, ...]] = tuple([1 << kind for kind in range(KIND_COUNT)])
+KIND_BITS: Final[tuple[int, ...]] = tuple([1 << SHARED_BITS.get(kind, kind) for kind in range(KIND_COUNT)])
 
 # b of PORTS_REUSED
 REUSE_HIGHER_ISN: Final = 1  # safe: RFC 9293 3.6.1 MAY-2 (1)
@@ -169,7 +213,7 @@ class Fact:
 
 @mypyc_attr(acyclic=True)
 class FactLog:
-    """The facts of one connection: a bit set of the kinds seen, a count a kind and side, the first KEPT of each kept."""
+    """The facts of one connection: a bit set of the kinds seen (KIND_BITS), a count a kind and side, the first KEPT of each kept."""
 
     def __init__(self) -> None:
         self.kinds: i64 = 0

@@ -35,11 +35,12 @@ from tcpscope.state.facts import (
     PORTS_REUSED,
     SERVER,
     SYN_IN_CONNECTION,
+    SYN_WHILE_OPENING,
 )
 from tcpscope.state.keys import canonical_key, reverse_key
 from tcpscope.state.listeners import Listeners
 from tcpscope.state.seq import diff
-from tcpscope.state.transitions import ESTABLISHED, REOPEN, SYN_SENT, TIME_WAIT
+from tcpscope.state.transitions import ESTABLISHED, REOPEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
 from tcpscope.state.wireshark_streams import VNC_VERSION, begins_conversation
 from tcpscope.wire.icmp import IcmpError
 from tcpscope.wire.segment import ACK, FIN, RST, SYN, Segment
@@ -278,6 +279,8 @@ class FlowTable:
             self._hand_over(old, END_REUSED)
         elif not old.closed and old.client.state >= ESTABLISHED:
             old.note(SYN_IN_CONNECTION, side, seg.frame, seg.time_ns, 0, seg.seq, 0)
+        elif not old.closed and old.server.state == SYN_RECEIVED:
+            old.note(SYN_WHILE_OPENING, side, seg.frame, seg.time_ns, old.server.syn_last_frame, seg.seq, 0)
         conn: Connection = self._create(seg.key, b"", seg)
         if keep:
             conn.previous = old

@@ -6,9 +6,11 @@ them is unanswered passes through the opening and closing parts.
 
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import i64
 
-from tcpscope.state import closing, opening, transfer, window
+from tcpscope.state import closing, oddities, opening, options_check, transfer, window
 from tcpscope.state.connection import (
     COMPLETE_ACK,
     COMPLETE_DATA,
@@ -23,7 +25,10 @@ from tcpscope.state.facts import CHALLENGE_ACK, CLIENT, NO_ACK_FLAG
 from tcpscope.state.seq import diff
 from tcpscope.state.tls_tracker import TlsConnection
 from tcpscope.state.transitions import ESTABLISHED, SYNCHRONISED, UNKNOWN
-from tcpscope.wire.segment import ACK, FIN, RST, SYN, Segment
+from tcpscope.wire.segment import ACK, FIN, RST, SYN, URG, Segment
+
+HALF: Final = 0x80000000  # of the sequence space
+SPECIAL: Final = FIN | SYN | RST | ACK | URG  # without any of them but ACK a segment is an ordinary one
 
 
 def segment(conn: Connection, side: i64, seg: Segment) -> None:
@@ -45,8 +50,13 @@ def segment(conn: Connection, side: i64, seg: Segment) -> None:
         me.first_interface = seg.interface
         me.first_encapsulation = seg.encapsulation
     me.segments += 1
-    if conn.unsettled or flags & (SYN | FIN | RST) != 0 or flags & ACK == 0:
+    if seg.bad_options != 0:
+        options_check.faults(conn, side, seg)
+    if conn.unsettled or flags & SPECIAL != ACK:
         if not _control(conn, side, me, peer, seg):
+            if flags & RST == 0 and seg.ttl != me.ttl:
+                me.ttl_before = me.ttl
+                me.ttl = seg.ttl
             me.last_time = seg.time_ns
             conn.last_time = seg.time_ns
             return
@@ -60,8 +70,16 @@ def segment(conn: Connection, side: i64, seg: Segment) -> None:
         closing.fin(conn, side, me, peer, seg)
     if flags & ACK != 0 and flags & RST == 0:
         transfer.acknowledge(conn, side, me, peer, seg)
-        window.advertised(conn, side, me, seg)
-    me.opened().ts_val = seg.ts_val
+        window.advertised(conn, side, me, peer, seg)
+    t: Transfer = me.opened()
+    if seg.ts_val != t.ts_val:
+        if 0 <= t.ts_val < seg.ts_val and seg.ts_val - t.ts_val < HALF:
+            t.ts_val = seg.ts_val
+        else:
+            options_check.stamped(conn, side, me, t, seg)
+    if seg.ttl != me.ttl:
+        me.ttl_before = me.ttl
+        me.ttl = seg.ttl
     me.last_time = seg.time_ns
     conn.last_time = seg.time_ns
 
@@ -99,6 +117,8 @@ def _completeness(conn: Connection, seg: Segment) -> None:
 def _control(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> bool:
     """SYN, FIN, RST and whatever comes while one of them is open. False: the segment says nothing about data."""
     flags: i64 = seg.flags
+    if flags & SPECIAL != ACK:
+        oddities.flags(conn, side, seg)
     if flags & RST != 0:
         closing.reset(conn, side, me, peer, seg)
         return False
@@ -111,7 +131,7 @@ def _control(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Seg
                 if conn.server.state >= ESTABLISHED:
                     opening.opened(conn, seg)
             # The window of a SYN-ACK counts, its ACK was judged by the opening.
-            window.advertised(conn, side, me, seg)
+            window.advertised(conn, side, me, peer, seg)
         _syn_data(conn, side, me, peer, seg)
         return False
     if flags & ACK == 0:

@@ -6,9 +6,11 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcpscope.state import oddities, options_check
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import (
     MIN_MSS,
+    OPTION_CUT,
     OPTION_FAST_OPEN,
     OPTION_SACK,
     OPTION_SCALE,
@@ -28,6 +30,7 @@ from tcpscope.state.facts import (
     SYN_DATA_REFUSED,
     SYN_IN_CONNECTION,
     SYN_REPEATED,
+    SYN_WHILE_OPENING,
 )
 from tcpscope.state.recovery import update_rtt
 from tcpscope.state.seq import diff
@@ -58,15 +61,21 @@ def syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
         else:
             _first_syn(conn, side, me, seg)
         return
+    if answer and oddities.misplaced_syn_ack(conn, side, me, peer, seg):
+        return
     previous_frame: i64 = me.syn_last_frame
     interval: i64 = seg.time_ns - me.syn_last_time
     if seg.seq != me.isn:
         if answer:
             _changed_syn_ack(conn, side, me, peer, seg)
         return
+    if answer and peer.isn >= 0 and not _acknowledges_syn(peer, seg):
+        _wrong_ack(conn, side, peer, seg)
+        return
     me.first_ip_id = seg.ip_id
     me.syn_last_frame = seg.frame
     me.syn_last_time = seg.time_ns
+    me.syn_ts = seg.ts_val
     if answer and me.state == SYN_SENT and peer.syn_frame != 0:
         # Simultaneous open (figure 7): the own SYN again, now with the ACK of the SYN that crossed it.
         me.move(RECEIVE_SYN, peer.syn_frame, peer.syn_time)
@@ -76,6 +85,9 @@ def syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
             me.move(RECEIVE_ACK_OF_SYN, peer.syn_last_frame, peer.syn_last_time)
         return
     conn.last_cause = CAUSE_SYN
+    if not answer and me.state == SYN_RECEIVED and not conn.simultaneous_open:
+        conn.note(SYN_WHILE_OPENING, side, seg.frame, seg.time_ns, previous_frame, seg.seq, 0)
+        return
     if not answer and me.state > SYN_SENT and me.state != UNKNOWN:
         conn.note(SYN_IN_CONNECTION, side, seg.frame, seg.time_ns, 0, seg.seq, 0)
         return
@@ -112,7 +124,8 @@ def _begin(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
     if seg.mss >= 0:
         me.takes = max(seg.mss, MIN_MSS)
     me.scale = seg.window_scale if seg.window_scale <= 14 else 14  # RFC 7323 section 2.3
-    options: i64 = 0
+    me.syn_ts = seg.ts_val
+    options: i64 = OPTION_CUT if seg.header_cut != 0 else 0
     if seg.sack_permitted == 1:
         options |= OPTION_SACK
     if seg.ts_val >= 0:
@@ -122,13 +135,17 @@ def _begin(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
     if seg.fast_open >= 0:
         options |= OPTION_FAST_OPEN
     me.syn_options = options
+    options_check.offered(conn, side, seg)
     if seg.length > 0:
         conn.note(SYN_DATA, side, seg.frame, seg.time_ns, 0, seg.length, seg.fast_open)
 
 
 def _settle_scales(me: Endpoint, peer: Endpoint) -> None:
     """Window scaling is in use only if both SYNs carried it (RFC 7323 section 2.2)."""
-    if me.syn_options & OPTION_SCALE == 0 or peer.syn_options & OPTION_SCALE == 0:
+    if (me.syn_options | peer.syn_options) & OPTION_CUT != 0:
+        me.scale = -1
+        peer.scale = -1
+    elif me.syn_options & OPTION_SCALE == 0 or peer.syn_options & OPTION_SCALE == 0:
         me.scale = 0
         peer.scale = 0
 
@@ -162,12 +179,17 @@ def _first_syn_ack(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, se
         conn.listener.answered()
         conn.half_open = True
     if not _acknowledges_syn(peer, seg):
-        expected: i64 = (peer.isn + 1) & 0xFFFFFFFF
-        conn.note(SYN_ACK_WRONG_ACK, side, seg.frame, seg.time_ns, peer.syn_last_frame, seg.ack, expected)
+        _wrong_ack(conn, side, peer, seg)
         me.move(RECEIVE_SYN, 0, seg.time_ns)  # of another SYN than the one captured
         return
     me.move(RECEIVE_SYN, peer.syn_last_frame, peer.syn_last_time)
     _accept_syn_ack(conn, side, peer, seg)
+
+
+def _wrong_ack(conn: Connection, side: i64, peer: Endpoint, seg: Segment) -> None:
+    """A SYN-ACK that acknowledges another number than the SYN's."""
+    expected: i64 = (peer.isn + 1) & 0xFFFFFFFF
+    conn.note(SYN_ACK_WRONG_ACK, side, seg.frame, seg.time_ns, peer.syn_last_frame, seg.ack, expected)
 
 
 def _acknowledges_syn(peer: Endpoint, seg: Segment) -> bool:
@@ -178,6 +200,7 @@ def _acknowledges_syn(peer: Endpoint, seg: Segment) -> bool:
 def _accept_syn_ack(conn: Connection, side: i64, peer: Endpoint, seg: Segment) -> None:
     """An acceptable SYN-ACK: round trip on the server's side of the capture point; was data on the SYN taken?"""
     peer.una = seg.ack
+    options_check.answered(conn, side, peer, seg)
     if peer.syn_acked_frame == 0:
         peer.syn_acked_frame = seg.frame
     unsent: i64 = diff(peer.nxt, seg.ack)

@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.state import again, holes, recovery
+from tcpscope.state import again, holes, oddities, options_check, overlap, recovery
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Endpoint, Quantiles, Sent, Transfer
 from tcpscope.state.facts import (
@@ -38,6 +38,8 @@ def payload(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segm
     t: Transfer = me.opened()
     r: Transfer = peer.opened()
     length: i64 = seg.length
+    if length + seg.header_length > t.fits:
+        options_check.above_mss(conn, side, peer, t, seg)
     seq: i64 = seg.seq
     end: i64 = (seq + length) & 0xFFFFFFFF
     if me.nxt < 0:
@@ -55,12 +57,6 @@ def payload(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segm
         return
     t.payload_segments += 1
     t.payload_bytes += length
-    if length > peer.takes and not seg.rebuilt:
-        t.large_segments += 1
-        if t.large_frame == 0:
-            t.large_frame = seg.frame
-        if length > t.largest:
-            t.largest = length
     if t.first_data_frame == 0:
         t.first_data_frame = seg.frame
         t.first_data_time = seg.time_ns
@@ -137,6 +133,7 @@ def _remember(t: Transfer, seg: Segment, seq: i64, end: i64) -> None:
     sent.sendings = 1
     sent.ip_id = seg.ip_id
     sent.checksum = seg.tcp_checksum
+    sent.digest = overlap.digest(seg)
     newest: Sent | None = t.newest
     if newest is None:
         t.oldest = sent
@@ -176,6 +173,8 @@ def bare(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
         holes.open_hole(conn, side, me, t, seg, ahead)
         me.nxt = seg.seq
         t.position += ahead
+    else:
+        oddities.below_window(conn, side, me, seg)
 
 
 def acknowledge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
@@ -183,6 +182,8 @@ def acknowledge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: 
     t: Transfer = me.opened()
     p: Transfer = peer.opened()
     ack: i64 = seg.ack
+    if seg.ts_ecr > p.ts_val:
+        options_check.echoed(peer, p, seg)
     if peer.nxt < 0:
         peer.nxt = ack
         if peer.base < 0:
@@ -197,8 +198,13 @@ def acknowledge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: 
                 # No window reaches that far (RFC 7323 section 2.3), so nobody can have sent these bytes.
                 conn.note(ACK_OF_UNSENT, side, seg.frame, seg.time_ns, 0, ack, peer.nxt)
                 return
+            if p.fin_frame != 0 and diff(peer.nxt, p.fin_seq) == 1:
+                # Nothing lies behind a FIN (section 3.6).
+                conn.note(ACK_OF_UNSENT, side, seg.frame, seg.time_ns, p.fin_frame, ack, peer.nxt)
+                return
             holes.unseen(conn, side, t, peer, p, seg, beyond)
         peer.una = ack
+        t.una_frame = seg.frame
         if p.too_big_until >= 0 and diff(ack, p.too_big_until) >= 0:
             p.too_big_until = -1
         if p.oldest is not None:
@@ -213,6 +219,8 @@ def acknowledge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: 
         if t.last_ack == ack and (t.last_window == seg.window or seg.sack_count > 0):
             t.duplicate_acks += 1
             t.duplicate_run += 1
+    elif moved < 0:
+        oddities.old_ack(conn, side, me, t, seg, moved)
     if seg.sack_count > 0:
         _selective(conn, side, t, peer, seg)
     t.last_ack = ack
@@ -227,17 +235,19 @@ def _retire(p: Transfer, ack: i64, now: i64) -> None:
     while sent is not None and diff(ack, sent.end) >= 0:
         sample = now - sent.time_ns if sent.sendings == 1 else -1
         p.outstanding -= 1
-        following: Sent | None = sent.next
-        if p.spares < MAX_SPARES and p.payload_segments > FEW:
-            sent.next = p.spare
-            p.spare = sent
+        before: Sent | None = p.acked
+        p.acked = sent
+        if before is not None and p.spares < MAX_SPARES and p.payload_segments > FEW:
+            before.next = p.spare
+            p.spare = before
             p.spares += 1
-        sent = following
+        sent = sent.next
     p.oldest = sent
     if sent is None:
         p.newest = None
     elif diff(ack, sent.seq) > 0:
         sent.seq = ack
+        sent.digest = overlap.NO_DIGEST
     if sample >= 0:
         rtt: Quantiles | None = p.rtt
         if rtt is None:
@@ -249,6 +259,7 @@ def _retire(p: Transfer, ack: i64, now: i64) -> None:
 
 def _selective(conn: Connection, side: i64, t: Transfer, peer: Endpoint, seg: Segment) -> None:
     """SACK blocks: the highest edge of the run, duplicates (RFC 2883), and blocks that nobody sent."""
+    options_check.sack(conn, side, peer, seg)
     left: i64 = seg.sack_left0
     right: i64 = seg.sack_right0
     inside: bool = seg.sack_count > 1 and diff(left, seg.sack_left1) >= 0 and diff(right, seg.sack_right1) <= 0

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
+from tcpscope.state import oddities
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Endpoint, Transfer
-from tcpscope.state.facts import SERVER, WINDOW_EXCEEDED, ZERO_WINDOW
+from tcpscope.state.facts import WINDOW_EXCEEDED, ZERO_WINDOW
 from tcpscope.state.seq import diff
 from tcpscope.wire.segment import FIN, RST, SYN, Segment
 
 
-def advertised(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
+def advertised(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
     """The window that ``me`` advertises (section 3.8.6; scaled by RFC 7323 section 2.2 unless the segment is a SYN)."""
     t: Transfer = me.opened()
     size: i64 = seg.window
@@ -35,12 +36,16 @@ def advertised(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
             t.zero_frame = 0
     if me.scale >= 0:
         edge: i64 = (seg.ack + size) & 0xFFFFFFFF
-        p: Transfer | None = conn.client.transfer if side == SERVER else conn.server.transfer
+        p: Transfer | None = peer.transfer
         if p is not None and p.exceeded_frame != 0:
             # The receiver's edge never moves back, so what it says now bounds what it had ever said before.
             over: i64 = diff(p.exceeded_end, edge)
             if over > 0:
                 conn.note(WINDOW_EXCEEDED, 1 - side, p.exceeded_frame, p.exceeded_time, seg.frame, over, edge)
             p.exceeded_frame = 0
+        if seg.flags & SYN != 0:
+            t.syn_edge = edge
         if t.right_edge < 0 or diff(edge, t.right_edge) > 0:
             t.right_edge = edge
+        elif edge != t.right_edge:
+            oddities.window_below_edge(conn, side, me, peer, t, seg)
