@@ -100,7 +100,8 @@ class Totals:
     def __str__(self) -> str:
         minutes = (time.monotonic() - self.started) / 60
         return (
-            f"{self.cases} cases, {self.failures} failed, {minutes:.1f} minutes; "
+            f"{self.cases} cases, {self.failures} failed, {minutes:.1f} minutes "
+            f"({time.process_time() / 60:.1f} of the processor's); "
             f"slowest {self.slowest[0]:.2f} s (case {self.slowest[1]}), "
             f"peak memory {self.largest[0]} MiB (case {self.largest[1]})"
         )
