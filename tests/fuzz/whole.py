@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from random import Random
+from xml.etree import ElementTree
 
 import click
 from jsonschema import Draft202012Validator
@@ -90,15 +91,20 @@ def check_text(shown: str) -> None:
 # The command line
 
 
-def choices(command: str, option: str) -> list[str]:
+def command_of(name: str) -> click.Command | None:
+    """A subcommand, if there is one of that name."""
+    return tcpscope.get_command(click.Context(tcpscope), name) if name in (known for known, _, _ in COMMANDS) else None
+
+
+@cache
+def choices(name: str, option: str) -> tuple[str, ...]:
     """What an option of a subcommand may be; nothing if there is no such option."""
-    found = tcpscope.commands.get(command) or tcpscope.get_command(click.Context(tcpscope), command)
-    assert found is not None
-    for parameter in found.params:
+    command = command_of(name)
+    for parameter in command.params if command else ():
         if option in parameter.opts:
             kind = parameter.type
-            return [str(choice) for choice in kind.choices] if isinstance(kind, click.Choice) else [""]
-    return []
+            return tuple(map(str, kind.choices)) if isinstance(kind, click.Choice) else ("",)
+    return ()
 
 
 def command_line(arguments: Sequence[str]) -> tuple[int, str, str]:
@@ -120,7 +126,9 @@ def check_output(name: str, shown: str, schema: bool) -> None:
     elif name in ("jsonl", "sarif"):
         for line in shown.splitlines() if name == "jsonl" else [shown]:
             json.loads(line, parse_constant=refuse)
-    elif name in ("table", "csv", "md", "markdown"):
+    elif name in ("svg", "html", "junit"):
+        ElementTree.fromstring(shown)
+    else:
         check_text(shown)
 
 
@@ -135,8 +143,13 @@ def run_whole(data: bytes, random: Random) -> object:
             for number, piece in enumerate(pieces(data, random)):
                 Path(f"{number}.pcap").write_bytes(piece)
             for command in ("analyze", "segments", "check"):
-                if command in (name for name, _, _ in COMMANDS):
-                    found += [one(command, name, random) for name in choices(command, "--format") or [""]]
+                for name in choices(command, "--format"):
+                    found.append(one([command, "--format", name], name, random))
+            if choices("show", "--svg"):
+                found.append(one(["show"], "", random))
+                found.append(one(["show", "--svg", "-"], "svg", random))
+            if choices("explain", "--frame"):
+                found.append(one(["explain", "--frame", str(random.choice((1, 2, 3, 5, 20, 100)))], "", random))
         finally:
             os.chdir(before)
     try:
@@ -146,9 +159,10 @@ def run_whole(data: bytes, random: Random) -> object:
     return found
 
 
-def one(command: str, name: str, random: Random) -> object:
+def one(begun: Sequence[str], name: str, random: Random) -> object:
     """One command in one format, with some of its options."""
-    arguments = [command, "--no-progress", *(["--format", name] if name else [])]
+    command, arguments = begun[0], [*begun, "--no-progress"]
+    os.environ["COLUMNS"] = str(random.choice((40, 80, 80, 120, 200)))
     if random.random() < 0.15 and choices(command, "--join"):
         arguments += ["--join", *(path.name for path in sorted(Path().glob("[0-9].pcap")))]
     else:
