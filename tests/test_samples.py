@@ -107,6 +107,35 @@ def test_text_report(
     compare(f"{sample.name}.txt", "\n".join(parts))
 
 
+LADDERS = {
+    "http-clean": 6,
+    "last-ack-lost": 12,
+    "lost-data-fast-retransmit": 27,
+    "mid-connection": 2,
+    "path-mtu": 26,
+    "port-reused-refused": 12,
+    "refused": 2,
+    "tls12": 6,
+    "zero-window": 16,
+}
+"""Samples whose ladder diagram is stored, with a frame of each to explain."""
+
+
+@pytest.mark.parametrize("name", LADDERS)
+def test_ladder_and_explanation(
+    name: str, compare: Callable[[str, str], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(SAMPLES)
+    sample = f"{name}.pcap"
+    parts = []
+    explain = ["explain", sample, "--frame", str(LADDERS[name])]
+    for width, arguments in ((80, ["show", sample]), (160, ["show", sample]), (80, explain)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert run(arguments) == 0
+        parts.append(f"$ tcpscope {' '.join(arguments)}   # {width} columns\n{capsys.readouterr().out}")
+    compare(f"{sample}.ladder", "\n".join(parts))
+
+
 @every_sample
 def test_json_report(
     sample: Path,

@@ -128,7 +128,7 @@ class FlagRules:
                 Condition("SYN is set", bool(seg.flags & SYN), True),
                 Condition("its side has sent on these ports before", known),
             ],
-            [Condition(f"its sequence number {seg.seq} is not the first one, {base} (both raw)", seg.seq != base)],
+            [Condition(f"its raw sequence number is {seg.seq}, that of the first one was {base}", seg.seq != base)],
         )
 
     def _reached(self) -> str:
@@ -167,17 +167,14 @@ class FlagRules:
             "keep_alive",
             "no byte or one, one number below the next one due: it asks for an acknowledgement",
             [
+                self._plain,
                 Condition(
                     f"it begins at {self._ours(seg.seq)}, one below the next number due, {self._reached()}",
                     seg.seq == add(nxt, -1),
-                )
+                ),
             ],
             [
-                Condition(
-                    f"it has {words.plural(seg.length, 'byte')}, a keep-alive has 1 at most",
-                    seg.length <= 1,
-                ),
-                self._plain,
+                Condition(f"it has {words.plural(seg.length, 'byte')}, a keep-alive has 1 at most", seg.length <= 1),
                 no_probe,
             ],
         )
@@ -251,7 +248,7 @@ class FlagRules:
                     seq_same,
                     ack_same,
                     Condition("its window is 0", seg.window == 0),
-                    Condition("and was 0 before", this.window == 0),
+                    Condition(f"its side's window before was {this.window}", this.window == 0),
                     no_probe,
                 ],
             ),
@@ -330,8 +327,8 @@ class FlagRules:
                 *decides,
                 Condition(f"2 duplicate acknowledgements are needed, {count}", duplicates >= 2 or stalled),
                 Condition(
-                    f"the other side's latest acknowledgement is {self._ours(peer.last_ack)}, it begins at "
-                    f"{self._ours(seq)}",
+                    f"it begins at {self._ours(seq)}, the other side's latest acknowledgement is "
+                    f"{self._ours(peer.last_ack) if peer.last_ack else 'not known'}",
                     peer.last_ack == seq,
                 ),
                 Condition(

@@ -41,7 +41,7 @@ def _head(style: Style, one: Explanation, files: Sequence[FileReport]) -> str:
     ends = [f"client {report.client}", f"server {report.server}"]
     place = f" ({in_file(files, seg.frame)})" if len(files) > 1 else ""
     title = f"Frame {seg.frame}{place}, connection {report.stream}: {ends[side]} → {ends[1 - side]}"
-    lines = [style.paint(style.wrap(title, "  ", ""), "head")]
+    lines = [style.paint(line, "head") for line in style.wrap(title, "  ", "").splitlines()]
     ours, theirs = numbering(one.target.starts[side]), numbering(one.target.starts[1 - side])
     flags = ",".join(FLAG_WORDS[bit] for bit in FLAG_ORDER if seg.flags >> bit & 1) or "no flags"
     length = words.plural(seg.length, "byte") if seg.length else "no data"
@@ -106,7 +106,8 @@ def _wireshark(style: Style, one: Explanation) -> str:
     told: list[Condition] = []
     for check in one.checks:
         if check.name in names:
-            lines.append(style.wrap(f"{style.paint(check.name, 'warning')}: {check.rule}", "    ", "  "))
+            text = style.wrap(f"{check.name}: {check.rule}", "    ", "  ")
+            lines.append(text.replace(check.name, style.paint(check.name, "warning"), 1))
             lines += _conditions(style, check.premises + check.conditions)
             told += check.premises
     for check in one.checks:

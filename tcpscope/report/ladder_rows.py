@@ -33,15 +33,16 @@ if TYPE_CHECKING:
     from tcpscope.wire.segment import Segment
 
 # What is shown first if not everything can be: the lower the number, the sooner.
-ASKED_FOR: Final = 0  # frames that the user named
-VITAL: Final = 1  # SYN, FIN, RST, states; the first and the last segment
-FOUND: Final = 2  # the frame that a finding points to
-EVIDENCE: Final = 3  # its other frames, TLS messages
-EDGE: Final = 4  # the first data, the end
-SAMPLE: Final = 5  # the first segment of each flag and cause
-CONTEXT: Final = 6  # the neighbours of all these
-MORE: Final = 7  # further samples
-PLAIN: Final = 8
+END: Final = 0  # the first and the last segment
+ASKED_FOR: Final = 1  # frames that the user named
+VITAL: Final = 2  # SYN, FIN, RST, states
+FOUND: Final = 3  # the frame that a finding points to
+EVIDENCE: Final = 4  # its other frames, TLS messages
+EDGE: Final = 5  # the first data, the end
+SAMPLE: Final = 6  # the first segment of each flag and cause
+CONTEXT: Final = 7  # the neighbours of all these
+MORE: Final = 8  # further samples
+PLAIN: Final = 9
 
 ROWS: Final = 40
 HEAD: Final = 8
@@ -257,14 +258,14 @@ class Picker:
             self._note_arrival(side, seg)
 
     def _rank(self, arrow: Arrow) -> int:
-        """How much a segment matters, from ASKED_FOR to PLAIN; more than PLAIN: not at all."""
+        """How much a segment matters, from END to PLAIN; more than PLAIN: not at all."""
         index = arrow.before.segments
         rank = self._wanted.get(arrow.frame, PLAIN + 1)
         if self._asked is not None and self._asked[0] <= arrow.frame <= self._asked[1] and self._asked_for < self._most:
             self._asked_for += 1
             rank = ASKED_FOR
         if index == 0:
-            rank = min(rank, VITAL)
+            rank = END
         elif index < HEAD:
             rank = min(rank, EDGE)
         if arrow.analysis or arrow.cause >= 0:
@@ -316,7 +317,7 @@ class Picker:
     def chosen(self) -> list[Arrow]:
         """The segments to draw, in their order."""
         for arrow in self._last:
-            self._keep(VITAL if arrow is self._last[-1] else EDGE, arrow)
+            self._keep(END if arrow is self._last[-1] else EDGE, arrow)
         ranked = sorted((rank, index) for index, (rank, _) in self._kept.items())
         if self._totals.segments > 2 * self._most:
             ranked = [entry for entry in ranked if entry[0] < (PLAIN if self._fill else MORE)]

@@ -112,7 +112,7 @@ class _Picture:
     def _head(self) -> None:
         ladder, connection = self._ladder, self._ladder.connection
         self.y += 12
-        client, server = short_host(connection.client, 39), short_host(connection.server, 39)
+        client, server = short_host(connection.client, 30), short_host(connection.server, 30)
         self._parts.append(_text(MARGIN, self.y, f"Connection {connection.stream}  {client} → {server}", "title"))
         span = f"{day_and_time(connection.start_ns)}, {words.span(connection.duration_ns)}"
         frames = f"frames {connection.first_frame}–{connection.last_frame}"

@@ -59,7 +59,7 @@ def layout_of(ladder: Ladder, width: int) -> Layout:
     frame = max(5, *(len(str(row.arrow.frame)) for row in rows), 0)
     entered = [item.states for item in ladder.items if isinstance(item, Row | Event)]
     client, server = (max([6, *(len(states[side]) for states in entered)]) for side in (0, 1))
-    room = width - (frame + 1 + time + 1 + client + 2) - 1 - (server + 1)
+    room = width - (frame + 1 + time + 1 + client + 2) - 2 - (server + 1)
     if room < NARROW_ARROW:
         bare = width - (frame + 1 + time + 1) - 2
         return Layout(frame, time, decimals, 0, 0, max(4, bare), 0)
@@ -80,7 +80,8 @@ def _head(style: Style, ladder: Ladder) -> list[str]:
     ends = f"{short_host(connection.client, room)} → {short_host(connection.server, room)}"
     frames = f"frames {connection.first_frame}–{connection.last_frame}"
     span = f"{day_and_time(connection.start_ns)}, {words.span(connection.duration_ns)}"
-    lines = [style.paint(f"Connection {connection.stream}  {ends}", "head")]
+    title = style.wrap(f"Connection {connection.stream}  {ends}", "  ", "")
+    lines = [style.paint(line, "head") for line in title.splitlines()]
     lines.append(style.wrap(f"{words.plural(ladder.segments, 'segment')}, {frames}, {span}", "  "))
     lines += [style.wrap(remark, "    ", "  ") for remark in ladder.remarks]
     if ladder.drawn < ladder.segments:
@@ -114,8 +115,8 @@ class _Drawing:
         lines = self._names()
         for item in self._ladder.items:
             if isinstance(item, Phase):
-                text = f"{self._style.paint(item.name, 'head')}: {item.text}"
-                lines += self._style.wrap(text, "  ", "").splitlines()
+                text = self._style.wrap(f"{item.name}: {item.text}", "  ", "")
+                lines += text.replace(item.name, self._style.paint(item.name, "head"), 1).splitlines()
             elif isinstance(item, Row):
                 lines += self._row(item)
             elif isinstance(item, Gap):
@@ -228,7 +229,7 @@ def _role(arrow: Arrow) -> str:
 
 def draw(arrow: Arrow, width: int) -> str:
     """The arrow, ``width`` columns long. One that does not arrive ends in a cross before it gets there."""
-    room = width - (10 if arrow.lost else 6)
+    room = width - (9 if arrow.lost else 5)
     label = next((label for label in labels(arrow)[0 if width >= LONG_ARROW else 1 :] if len(label) <= room), "")
     head = "✕" if arrow.lost else "◀" if arrow.side else "▶"
     length = max(min(width - 3, len(label) + 8), width * 4 // 5) if arrow.lost else width

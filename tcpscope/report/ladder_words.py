@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FLAG_WORDS: Final = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")
 FLAG_ORDER: Final = (1, 0, 2, 3, 4, 5, 6, 7)
 LETTERS: Final = "FSRPAUEC"
+HARMLESS: Final = frozenset(("window_update", "keep_alive", "keep_alive_ack"))
 MAX_NAME: Final = 48  # characters of a server name
 MAX_CODES: Final = 4  # of findings at one segment
 MAX_MESSAGES: Final = 6  # of TLS at one segment
@@ -170,7 +171,7 @@ def analysis_notes(arrow: Arrow) -> list[Note]:
     names = flag_names(arrow)
     cause = f"({CAUSE_NAMES[arrow.cause]})" if arrow.cause >= 0 else ""
     text = " ".join([*([", ".join(names)] if names else []), *([cause] if cause else [])])
-    return [Note(text, "warning")] if text else []
+    return [Note(text, "dim" if HARMLESS.issuperset(names) and arrow.cause < 0 else "warning")] if text else []
 
 
 def detail_of(arrow: Arrow, syn: SynOptions | None) -> str:
