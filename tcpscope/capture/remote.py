@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import re
 from typing import Any, BinaryIO, Final
@@ -29,9 +28,10 @@ def open_url(url: str) -> tuple[BinaryIO, int | None]:
 
     :raises SourceError: fsspec or the package for this kind of URL is not installed; there is no such thing, or no access.
     """
-    for (
-        name
-    ) in _LOGGERS:  # what they have to say of an error is in its message; without a handler it would be shown twice
+    import logging  # noqa: PLC0415 (heavy)
+
+    # What they have to say of an error is in its message; without a handler it would be shown twice.
+    for name in _LOGGERS:
         if not logging.getLogger(name).handlers:
             logging.getLogger(name).addHandler(logging.NullHandler())
     try:

@@ -112,20 +112,19 @@ def command(
 
 
 def _make_format(name: str, out: Output, options: Options, color: str, show_all: bool, stream: int | None) -> Format:
-    from tcpscope.cli.formats import JsonFormat, JsonLinesFormat, TableFormat
+    if name == "table":
+        from tcpscope.cli.formats import TableFormat
 
-    if name == "json":
-        return JsonFormat(out, options)
-    if name == "jsonl":
-        return JsonLinesFormat(out, options)
-    return TableFormat(out, options, out.style(color), show_all, stream)
+        return TableFormat(out, options, out.style(color), show_all, stream)
+    from tcpscope.cli.formats_json import JsonFormat, JsonLinesFormat
+
+    return JsonFormat(out, options) if name == "json" else JsonLinesFormat(out, options)
 
 
 def _analyze(
     paths: tuple[str, ...], options: Options, report: Format, total: Summary, stream: int | None, progress: bool
 ) -> int:
     """Report one capture, of one file or several; returns its exit status, without regard to findings."""
-    from tcpscope.capture.join import in_order
     from tcpscope.cli.reading import problems_of, read_capture
     from tcpscope.report.session import Session
 
@@ -133,6 +132,8 @@ def _analyze(
     session = Session(options, report.connection, stream, report.threshold)
     try:
         if len(paths) > 1:
+            from tcpscope.capture.join import in_order
+
             paths = tuple(part.path for part in in_order(paths))
             report.start(paths[0])
         read_capture(paths, session, progress)

@@ -1,4 +1,4 @@
-"""The formats of ``analyze``: each takes connections as they end, and writes what it can as early as it can.
+"""The formats of ``analyze`` and the one for people: each takes connections as they end, and writes what it can as early as it can.
 
 Calls come as ``begin``; for each input ``start``, any number of ``connection``, ``end`` or ``failed``; then ``close``.
 """
@@ -9,14 +9,12 @@ import heapq
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
-from tcpscope.cli.output import Output, Spool
-from tcpscope.report import json_report, text
+from tcpscope.cli.output import Output
+from tcpscope.report import text
 from tcpscope.report.build import capture_report, connection_report
 from tcpscope.report.model import SEVERITIES, ConnectionReport, Summary
 from tcpscope.report.session import Threshold
-from tcpscope.report.text_connection import connection_text
 from tcpscope.report.text_quality import quality_lines
-from tcpscope.version import __version__
 
 if TYPE_CHECKING:
     from tcpscope.options import Options
@@ -102,6 +100,8 @@ class TableFormat:
         connections = tuple(entry[2] for entry in sorted(self._kept, key=lambda entry: (text.rank(entry[2]), entry[1])))
         capture = capture_report(session.facts, self._path, session.findings, connections)
         if self._full:
+            from tcpscope.report.text_connection import connection_text
+
             parts = [text.capture_head(self._style, capture)]
             parts += quality_lines(self._style, capture, capture.findings)
             parts += ["\n" + connection_text(self._style, connection, capture.files) for connection in connections]
@@ -121,93 +121,3 @@ class TableFormat:
 
     def _write(self, report: str) -> None:
         self._output.write(self._style.finish(report))
-
-
-class JsonFormat:
-    """One JSON document. Connections wait, encoded, in a temporary file: they end in another order than they began."""
-
-    streaming = False
-
-    def __init__(self, output: Output, options: Options) -> None:
-        self._output = output
-        self._msl_ns = options.msl_ns
-        self._path = ""
-        self._captures = 0
-        self._spool = Spool()
-        self._errors: list[json_report.Value] = []
-        self.threshold = Threshold()
-
-    def begin(self) -> None:
-        """Write the head of the document."""
-        schema, version = json_report.dumps(json_report.SCHEMA), json_report.dumps(__version__)
-        self._output.write(f'{{"schema":{schema},"version":{version},"captures":[')
-
-    def start(self, path: str) -> None:
-        """Forget the connections of the input before."""
-        self._path = path
-        self._spool.close()
-        self._spool = Spool()
-
-    def connection(self, conn: Connection, findings: list[Finding]) -> None:
-        """Encode one connection."""
-        report = connection_report(conn, findings, self._msl_ns)
-        self._spool.add(conn.stream, json_report.dumps(json_report.connection_object(report)))
-
-    def end(self, session: Session) -> None:
-        """Write the capture with its connections, one a line."""
-        capture = capture_report(session.facts, self._path, session.findings)
-        head = json_report.dumps(json_report.capture_object(capture))
-        self._output.write((",\n" if self._captures else "\n") + head[:-1] + ',"connections":[')
-        for index, connection in enumerate(self._spool):
-            self._output.write((",\n" if index else "\n") + connection)
-        self._output.write("]}")
-        self._captures += 1
-
-    def failed(self, message: str, offset: int | None) -> None:
-        """Note it for the end of the document."""
-        self._errors.append({"path": self._path, "message": message, "offset": offset})
-
-    def close(self, summary: Summary) -> None:
-        """Write what could not be read, and the summary."""
-        errors, counts = json_report.dumps(self._errors), json_report.dumps(json_report.summary_object(summary))
-        self._output.write(f'],\n"errors":{errors},\n"summary":{counts}}}\n')
-        self._spool.close()
-
-
-class JsonLinesFormat:
-    """One JSON object a line: each connection as it ends, then the capture."""
-
-    streaming = True
-
-    def __init__(self, output: Output, options: Options) -> None:
-        self._output = output
-        self._msl_ns = options.msl_ns
-        self._path = ""
-        self.threshold = Threshold()
-
-    def begin(self) -> None:
-        """There is no head."""
-
-    def start(self, path: str) -> None:
-        """Remember whose connections come."""
-        self._path = path
-
-    def connection(self, conn: Connection, findings: list[Finding]) -> None:
-        """Write one connection."""
-        report = connection_report(conn, findings, self._msl_ns)
-        self._line({"path": self._path, **json_report.connection_object(report)})
-
-    def end(self, session: Session) -> None:
-        """Write the capture."""
-        capture = capture_report(session.facts, self._path, session.findings)
-        self._line({"capture": json_report.capture_object(capture)})
-
-    def failed(self, message: str, offset: int | None) -> None:
-        """Write the error in the place of the capture."""
-        self._line({"error": {"path": self._path, "message": message, "offset": offset}})
-
-    def close(self, summary: Summary) -> None:
-        """There is no end."""
-
-    def _line(self, value: json_report.Object) -> None:
-        self._output.write(json_report.dumps(value) + "\n")

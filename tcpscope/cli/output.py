@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
@@ -135,6 +134,8 @@ class Spool:
     """Texts kept in a temporary file until they are all there, then given back in the order of their numbers."""
 
     def __init__(self) -> None:
+        import tempfile
+
         self._file: BinaryIO = tempfile.SpooledTemporaryFile(max_size=1 << 24)  # type: ignore[assignment]  # noqa: SIM115
         self._numbers = array("q")
         self._offsets = array("q", [0])

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from tcpscope.report import model
 from tcpscope.report.build_tls import tls_report
-from tcpscope.report.community_id import community_id
 from tcpscope.rules import capture_offload, verdicts
 from tcpscope.state.connection import END_NAMES, ROLE_NAMES
 from tcpscope.state.endpoint import (
@@ -44,7 +43,7 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
     whole = None if conn.zeek is None else conn.zeek.row()
     return model.ConnectionReport(
         stream=conn.stream,
-        community_id=community_id(conn.key),
+        key=conn.key,
         client=client,
         server=server,
         roles=ROLE_NAMES[conn.roles],

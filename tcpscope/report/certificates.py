@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -17,8 +15,7 @@ MAX_CERTIFICATES: Final = 20
 """Of one chain; a real one has two to five."""
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateReport:
+class CertificateReport(NamedTuple):
     """One certificate. Names are RFC 4514 strings, times RFC 3339; all but ``sha256`` are None if its DER cannot be read."""
 
     frame: int
@@ -58,6 +55,8 @@ def describe(body: bytes, side: str, frame: int) -> list[CertificateReport]:
 
 
 def _one(der: bytes, side: str, frame: int, position: int) -> CertificateReport:
+    from hashlib import sha256  # noqa: PLC0415 (heavy: OpenSSL)
+
     from cryptography import x509  # noqa: PLC0415 - slow to load, and most captures have no readable certificate
 
     digest = sha256(der).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64encode
 from typing import Final
 
@@ -15,6 +14,8 @@ def community_id(key: bytes) -> str:
 
     Both directions give the same name: the lower address, and between equal addresses the lower port, comes first.
     """
+    import hashlib  # noqa: PLC0415 (heavy: OpenSSL)
+
     size = (len(key) - 4) // 2
     one, two = (key[:size], key[2 * size : 2 * size + 2]), (key[size : 2 * size], key[2 * size + 2 :])
     (low, low_port), (high, high_port) = sorted((one, two))

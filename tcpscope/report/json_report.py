@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tcpscope.report import model
@@ -54,7 +53,7 @@ def connection_object(connection: model.ConnectionReport) -> Object:
         "syn": {"client": _syn(connection.client_side.syn), "server": _syn(connection.server_side.syn)},
         "conn_state": connection.conn_state,
         "history": connection.history,
-        **({"zeek": [asdict(cut) for cut in connection.zeek]} if connection.zeek else {}),
+        **({"zeek": [cut._asdict() for cut in connection.zeek]} if connection.zeek else {}),
         "completeness": connection.completeness,
         "ended_by": connection.ended_by,
         "reused_by": connection.reused_by,
@@ -96,9 +95,9 @@ def capture_object(capture: model.CaptureReport) -> Object:
         "untimed_frames": capture.untimed,
         "clock_steps_back": {"count": capture.clock_back_count, "largest": seconds(capture.clock_back_max_ns)},
         "bad_checksums": capture.checksums.wrong,
-        "checksums": asdict(capture.checksums),
-        "large_segments": asdict(capture.large_segments),
-        "fragments": asdict(capture.fragments),
+        "checksums": capture.checksums._asdict(),
+        "large_segments": capture.large_segments._asdict(),
+        "fragments": capture.fragments._asdict(),
         "unseen_bytes": capture.unseen_bytes,
         "one_sided_connections": capture.one_sided_connections,
         "copies": _copies(capture.copies),
@@ -288,7 +287,7 @@ def _tls(tls: model.TlsReport) -> Object:
         "alpn_offered": list(tls.alpn_offered),
         "client_random": tls.client_random,
         "server_random": tls.server_random,
-        "certificates": [asdict(one) for one in tls.certificates],
+        "certificates": [one._asdict() for one in tls.certificates],
     }
 
 

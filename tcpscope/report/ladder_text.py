@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from tcpscope.report.ladder import Event, Gap, Ladder, Phase, Row
@@ -182,7 +182,7 @@ class _Drawing:
         lines: list[str] = []
         used = 0
         for note in notes:
-            parts = replace(self._style, width=width).wrap(note.text).splitlines()
+            parts = self._style._replace(width=width).wrap(note.text).splitlines()
             parts = [piece for part in parts for piece in _pieces(part, width)]
             painted = [self._style.paint(part, note.role) for part in parts]
             if lines and used + 3 + len(parts[0]) <= width:
@@ -195,7 +195,7 @@ class _Drawing:
 
     def _gap(self, gap: Gap) -> list[str]:
         layout = self._layout
-        inner = replace(self._style, width=max(20, layout.arrow - 2))
+        inner = self._style._replace(width=max(20, layout.arrow - 2))
         texts = inner.wrap(gap.text).splitlines()
         if gap.remarks:
             texts += inner.wrap(f"among them {gap.remarks}").splitlines()

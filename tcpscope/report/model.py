@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tcpscope.report.certificates import CertificateReport, describe
+from tcpscope.report.community_id import community_id
 from tcpscope.rules.words import address_port
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ SEVERITIES: Final = ("error", "warning", "note")
 """Worst first."""
 
 
-@dataclass(frozen=True, slots=True)
-class HostPort:
+class HostPort(NamedTuple):
     """One end of a connection."""
 
     address: str
@@ -32,8 +32,7 @@ class HostPort:
         return address_port(self.address, self.port)
 
 
-@dataclass(frozen=True, slots=True)
-class StateStep:
+class StateStep(NamedTuple):
     """A state that a side entered, by the frame that made it do so (None: before the first frame, or by a time-out)."""
 
     state: str
@@ -41,8 +40,7 @@ class StateStep:
     time_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SynOptions:
+class SynOptions(NamedTuple):
     """What a side's SYN said. ``mss`` and ``window_scale`` are None where the option was absent."""
 
     isn: int
@@ -54,8 +52,7 @@ class SynOptions:
     sent: int  # how often the SYN was sent
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(NamedTuple):
     """What one side sent. ``unseen_bytes``: acknowledged by the other side but not in the capture."""
 
     segments: int
@@ -81,8 +78,7 @@ class Traffic:
     network_duplicates: int  # delivered again by the network, left out as well
 
 
-@dataclass(frozen=True, slots=True)
-class RoundTrips:
+class RoundTrips(NamedTuple):
     """Times from a side's data to the acknowledgement, as seen at the capture point."""
 
     samples: int
@@ -92,8 +88,7 @@ class RoundTrips:
     max_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(NamedTuple):
     """One side of a connection. ``syn`` is None where its SYN was not captured."""
 
     states: tuple[StateStep, ...]
@@ -102,8 +97,7 @@ class Side:
     rtt: RoundTrips
 
 
-@dataclass(frozen=True, slots=True)
-class TlsMessage:
+class TlsMessage(NamedTuple):
     """A TLS handshake message, alert or first record of its kind, with the frame that completed it."""
 
     frame: int
@@ -112,8 +106,7 @@ class TlsMessage:
     time_ns: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TlsReport:
+class TlsReport(NamedTuple):
     """The TLS handshake on top of a connection."""
 
     verdict: str
@@ -140,8 +133,7 @@ class TlsReport:
         return [one for message in self.certificate_messages for one in describe(*message)]
 
 
-@dataclass(frozen=True, slots=True)
-class ZeekCut:
+class ZeekCut(NamedTuple):
     """One of the rows into which Zeek's timers cut a connection."""
 
     conn_state: str
@@ -149,8 +141,7 @@ class ZeekCut:
     originator: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionReport:
+class ConnectionReport(NamedTuple):
     """One connection, judged.
 
     ``fin_by`` is the side that sent the first FIN, ``reset_by`` the one that sent the first RST, ``reset`` its frame.
@@ -158,7 +149,7 @@ class ConnectionReport:
     """
 
     stream: int
-    community_id: str
+    key: bytes  # addresses and ports of client and server as on the wire
     client: HostPort
     server: HostPort
     roles: str
@@ -188,13 +179,17 @@ class ConnectionReport:
     findings: tuple[Finding, ...]
 
     @property
+    def community_id(self) -> str:
+        """The flow's Community ID, version 1."""
+        return community_id(self.key)
+
+    @property
     def duration_ns(self) -> int:
         """From the first to the last segment."""
         return max(0, self.end_ns - self.start_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class ListenerReport:
+class ListenerReport(NamedTuple):
     """One listening port: how its queue of half-open connections filled.
 
     ``half_open``: waiting for the third segment of the handshake; ``pending``: SYN seen, not finished, answered or not.
@@ -213,8 +208,7 @@ class ListenerReport:
     peak_time_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(NamedTuple):
     """``length`` damaged bytes at ``offset`` of a file that were stepped over, and what was wrong with them."""
 
     offset: int
@@ -222,8 +216,7 @@ class Gap:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileReport:
+class FileReport(NamedTuple):
     """One of the files that a capture consists of. Its frames are numbered from ``first_frame`` on."""
 
     path: str
@@ -236,8 +229,7 @@ class FileReport:
     gaps: tuple[Gap, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Checksums:
+class Checksums(NamedTuple):
     """TCP checksums that were judged: a sample, or with ``verify_checksums`` all.
 
     ``offloaded`` ones were left to a network card, ``wrong`` are others; segments with those are ``left_out`` if asked for.
@@ -249,8 +241,7 @@ class Checksums:
     left_out: int
 
 
-@dataclass(frozen=True, slots=True)
-class LargeSegments:
+class LargeSegments(NamedTuple):
     """Segments that carry more than their receiver's MSS or, where it is ``mss_unknown``, than an Ethernet frame can."""
 
     segments: int
@@ -259,8 +250,7 @@ class LargeSegments:
     largest: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fragments:
+class Fragments(NamedTuple):
     """IP datagrams in fragments that may carry TCP, and single fragments that overlap others or that the snap length cut."""
 
     reassembled: int
@@ -288,8 +278,7 @@ class Copies:
         return self.same_place + self.other_interface + self.other_encapsulation + self.other_hop
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureReport:
+class CaptureReport(NamedTuple):
     """One capture: what it holds, what is wrong with it, and the connections that were asked for.
 
     ``connection_count`` counts all connections, ``connections`` may hold fewer. ``dropped`` is what the file says the
@@ -385,8 +374,7 @@ class Summary:
             self.findings[severity] += count
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What :func:`tcpscope.analyze` returns: one capture with all its connections in stream order, and the counts."""
 
     capture: CaptureReport

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tcpscope.pipeline import CollectorPause, Pipeline
@@ -67,8 +66,7 @@ class Row(NamedTuple):
     file_frame: int
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """Which segments are listed: of one connection, with flags or a cause only, of the frames ``first`` to ``last``."""
 
     stream: int | None = None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 _SGR: Final = {"error": "1;31", "warning": "33", "note": "36", "good": "32", "head": "1", "dim": "2"}
 
@@ -15,8 +14,7 @@ _NO_BREAK: Final = "\u00a0"
 _QUANTITY: Final = re.compile(r"(\d) (ns|µs|ms|s|min|h|d|B|[kMGTP]B|frames?|bytes?)\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """``width`` in columns; ``color``: SGR sequences may be used; ``unicode``: the output takes more than ASCII."""
 
     width: int = 80

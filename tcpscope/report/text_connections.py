@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from tcpscope.report.escape import printable
 from tcpscope.report.model import SEVERITIES, ConnectionReport, HostPort, TlsReport
@@ -19,8 +18,7 @@ MEASURED_ROWS: Final = 1000
 """Rows that decide on the layout of a long table."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """How much each column says; the defaults are what every table has. ``address``: the most columns of one."""
 
     address: int = 7
@@ -62,7 +60,7 @@ def connection_table(style: Style, connections: Sequence[ConnectionReport]) -> s
     for addition in _ADDITIONS:
         if not empty.isdisjoint(addition):
             continue
-        candidate = replace(layout, **addition)  # type: ignore[arg-type]
+        candidate = layout._replace(**addition)  # type: ignore[arg-type]
         rows = [_row(style, candidate, connection) for connection in measured]
         if table_width(_headers(candidate), rows) <= style.width:
             layout = candidate

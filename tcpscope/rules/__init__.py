@@ -6,7 +6,6 @@ order, TS5xx window and options, TS6xx TLS, TS9xx quality of the capture.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -254,6 +253,8 @@ def _named(word: str) -> list[Rule]:
 
 
 def _unknown(word: str) -> OptionError:
+    import difflib  # noqa: PLC0415 (heavy)
+
     names = [name for rule in RULES for name in (rule.code, rule.name)]
     near = difflib.get_close_matches(word.upper(), names, 1) or difflib.get_close_matches(word.lower(), names, 1)
     hint = f"; did you mean {near[0]}?" if near else "; 'tcpscope rules' lists them"

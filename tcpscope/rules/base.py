@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from tcpscope.state.facts import CLIENT, KIND_BITS, SERVER, Fact
 
@@ -75,8 +75,7 @@ class Finding:
     display_filter: str
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What rules may know beyond the connection. ``msl_ns``: maximum segment lifetime in nanoseconds."""
 
     options: Options

@@ -6,8 +6,7 @@ Every verdict says what the capture proves. Where a part is missing it says so (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tcpscope.rules.base import BOTH_SIDES, PATIENCE_NS, SIDE_NAMES, proves_absence
 from tcpscope.state.facts import (
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
 BOTH: Final = "both"
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(NamedTuple):
     """How the connection opened (V1), the frames of the three steps and the round trip from SYN to ACK."""
 
     verdict: str
@@ -43,8 +41,7 @@ class Handshake:
     rtt_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Teardown:
+class Teardown(NamedTuple):
     """How the connection closed (V2). ``form`` needs both FINs, ``active_closer`` one."""
 
     verdict: str
@@ -56,8 +53,7 @@ class Teardown:
     final_ack: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class TimeWait:
+class TimeWait(NamedTuple):
     """Whether 2 MSL were respected (V3), by whom, and how long that was watched."""
 
     verdict: str

@@ -5,8 +5,6 @@ Made when a report asks for them: hashing has no place on the way of a packet.
 
 from __future__ import annotations
 
-import hashlib
-
 from tcpscope.wire.tls import is_grease
 from tcpscope.wire.tls_hello import (
     DEFECT_CUT,
@@ -36,7 +34,7 @@ def ja3(hello: ClientHello) -> str | None:
     """JA3 of a ClientHello, 32 hex digits; None where the capture lacks part of the hello."""
     if hello.defect == DEFECT_CUT:
         return None
-    return hashlib.md5(ja3_text(hello).encode(), usedforsecurity=False).hexdigest()
+    return _md5(ja3_text(hello))
 
 
 def ja3s_text(hello: ServerHello) -> str:
@@ -48,10 +46,18 @@ def ja3s(hello: ServerHello) -> str | None:
     """JA3S of a ServerHello, 32 hex digits; None where the capture lacks part of it, or it names no suite."""
     if hello.defect == DEFECT_CUT or hello.cipher < 0:
         return None
-    return hashlib.md5(ja3s_text(hello).encode(), usedforsecurity=False).hexdigest()
+    return _md5(ja3s_text(hello))
+
+
+def _md5(text: str) -> str:
+    import hashlib  # noqa: PLC0415 (heavy: OpenSSL)
+
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _hash12(text: str) -> str:
+    import hashlib  # noqa: PLC0415 (heavy: OpenSSL)
+
     return hashlib.sha256(text.encode()).hexdigest()[:12] if text else _NOTHING
 
 
