@@ -15,6 +15,10 @@ MAX_BYTES: Final = 64 * 1024
 MAX_HELD: Final = 16 * 1024
 MAX_PENDING: Final = 64
 
+# First bytes of a PROXY protocol header of version 1 and 2
+PROXY_TEXT: Final = 0x50
+PROXY_BINARY: Final = 0x0D
+
 # What is known of the other direction.
 NOTHING: Final = 0
 CLIENT_FIRST: Final = 1  # it sent a ClientHello as its very first bytes: this direction answers it, whatever it says
@@ -50,9 +54,17 @@ class Sniffer:
         self.pending_frame: i64 = 0
         self.pending_time: i64 = 0
 
+    def resume(self, segments: i64, size: i64, looks: i64) -> None:
+        """Go on behind so many bytes in order, which were looked at and begin no TLS."""
+        self.segments = segments
+        self.bytes = size
+        self.at = size
+        self.stream.next = size
+        self.looks = looks
+
     def exhausted(self) -> bool:
         """True if the bound for looking is reached."""
-        return self.segments >= MAX_SEGMENTS or self.bytes >= MAX_BYTES
+        return is_exhausted(self.segments, self.bytes)
 
     def examine(self, known: i64, floor: i64) -> bool:
         """Look at the slice that is ready. True if TLS begins here: ``found_at`` and, behind ``pending``, ``found_offset``.
@@ -126,6 +138,11 @@ class Sniffer:
         if found == tls.NO and (known != NOTHING or not self.clean) and tls.record_chain(data, start, end):
             found = tls.YES
         return found
+
+
+def is_exhausted(segments: i64, size: i64) -> bool:
+    """Whether so many segments with so many bytes in all are enough to look at."""
+    return segments >= MAX_SEGMENTS or size >= MAX_BYTES
 
 
 def proxy_header(data: bytes, start: i64, end: i64) -> i64:

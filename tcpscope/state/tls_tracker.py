@@ -15,7 +15,7 @@ from mypy_extensions import i64, mypyc_attr
 from tcpscope.state import tls_detect
 from tcpscope.state import tls_faults as f
 from tcpscope.state.stream import MAX_HELD
-from tcpscope.state.tls_detect import Sniffer
+from tcpscope.state.tls_detect import PROXY_BINARY, PROXY_TEXT, Sniffer, is_exhausted
 from tcpscope.state.tls_log import TlsLog
 from tcpscope.state.tls_outcome import Ending, Outcome, assess
 from tcpscope.state.tls_side import DEAD_PROTOCOL, DEAD_SSL2, LIVE, TlsSide
@@ -55,6 +55,14 @@ class TlsConnection:
         self.cut_hello1: i64 = 0
         self.end_side: i64 = -1
         self.end_reset: bool = False
+        # A direction that begins in clear needs no more than these, as long as its segments come in order and none may be a hello:
+        # its bytes so far, their segments, and the highest acknowledgement that came with them.
+        self.next0: i64 = 0
+        self.next1: i64 = 0
+        self.segments0: i64 = 0
+        self.segments1: i64 = 0
+        self.data_ack0: i64 = -1
+        self.data_ack1: i64 = -1
         self.sniffer0: Sniffer | None = None
         self.sniffer1: Sniffer | None = None
         self.log: TlsLog | None = None
@@ -68,6 +76,8 @@ class TlsConnection:
             return
         s = self.sniffer0 if side == 0 else self.sniffer1
         if s is None:
+            if self.log is None and self._in_clear(side, seg, position, acked):
+                return
             s = self._open(side)
         stream = s.stream
         length: i64 = seg.length
@@ -120,6 +130,8 @@ class TlsConnection:
         else:
             self.lost1 = True
         s = self.sniffer0 if side == 0 else self.sniffer1
+        if s is None and (self.next0 if side == 0 else self.next1) > 0 and not self.off:
+            s = self._open(side)
         if s is not None and not self.off:
             self._deliver(side, s, s.stream.gap(position))
 
@@ -136,6 +148,10 @@ class TlsConnection:
         log = self.log
         if log is None:
             return
+        if self.sniffer0 is None and self.next0 > 0:
+            self._open(0)
+        if self.sniffer1 is None and self.next1 > 0:
+            self._open(1)
         self.client_side = log.client_side
         swapped: bool = log.client_side == 1
         near = self.sniffer1 if swapped else self.sniffer0
@@ -184,13 +200,57 @@ class TlsConnection:
         self.cut_hello0 = answer if log.client_side == 1 else asked
         self.cut_hello1 = asked if log.client_side == 1 else answer
 
+    def _in_clear(self, side: i64, seg: Segment, position: i64, acked: i64) -> bool:
+        """Take a segment in whose direction nothing calls for a Sniffer yet. False: this one does.
+
+        It is the next one of a direction seen from its start, and its first byte begins no hello and no PROXY header.
+        """
+        length: i64 = seg.length
+        if position != (self.next0 if side == 0 else self.next1) or seg.captured != length or length <= MAX_PADDING:
+            return False
+        if self.missing_start0 if side == 0 else self.missing_start1:
+            return False
+        first: i64 = seg.data[seg.payload]
+        if first == tls.HANDSHAKE or first >= 0x80:
+            return False
+        looks: i64 = tls.LOOKS_UNKNOWN
+        if position == 0:
+            if first == PROXY_TEXT or first == PROXY_BINARY:
+                return False
+            looks = tls.looks(seg.data, seg.payload, seg.payload + length)
+        exhausted: bool
+        if side == 0:
+            if position == 0:
+                self.looks0 = looks
+            self.next0 = position + length
+            self.segments0 += 1
+            if acked > self.data_ack0:
+                self.data_ack0 = acked
+            exhausted = is_exhausted(self.segments0, self.next0)
+        else:
+            if position == 0:
+                self.looks1 = looks
+            self.next1 = position + length
+            self.segments1 += 1
+            if acked > self.data_ack1:
+                self.data_ack1 = acked
+            exhausted = is_exhausted(self.segments1, self.next1)
+        if exhausted:
+            self._give_up()
+        return True
+
     def _open(self, side: i64) -> Sniffer:
+        """From here on a direction needs a Sniffer, which learns what was there before."""
         if side == 0:
             s = Sniffer(self.missing_start0)
             self.sniffer0 = s
+            s.resume(self.segments0, self.next0, self.looks0)
+            s.acked = self.data_ack0
         else:
             s = Sniffer(self.missing_start1)
             self.sniffer1 = s
+            s.resume(self.segments1, self.next1, self.looks1)
+            s.acked = self.data_ack1
         return s
 
     def _drain(self, side: i64, s: Sniffer | None) -> None:

@@ -64,9 +64,9 @@ LOOKS_TEXT: Final = 5
 LOOKS_OTHER: Final = 6
 LOOKS_NAMES: Final = ("unknown", "tls", "ssl2", "http", "ssh", "text", "other")
 
-_HTTP: Final = (
+_HTTP: Final = frozenset((
     b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"HTTP", b"DELE", b"PATC", b"TRAC", b"PRI ", b"PROP",
-)  # fmt: skip
+))  # fmt: skip
 # Bytes of a hello that a place in the middle of a stream must show before it counts: header, message header, version,
 # random, session id length.
 _HELLO_PROOF: Final = 44
@@ -220,16 +220,17 @@ def looks(data: bytes, start: i64, end: i64) -> i64:
         return LOOKS_TLS
     if n >= 11 and ssl2_hello_start(data, start, end) == YES:
         return LOOKS_SSL2
-    if n > 16:
-        n = 16
-    head: bytes = data[start : start + n]
-    if head[:4] == b"SSH-":
-        return LOOKS_SSH
-    if head[:4] in _HTTP:
-        return LOOKS_HTTP
-    i: i64 = 0
-    while i < n:
-        c: i64 = head[i]
+    c: i64 = data[start]
+    if 65 <= c <= 90:  # A to Z
+        head: bytes = data[start : start + min(n, 4)]
+        if head == b"SSH-":
+            return LOOKS_SSH
+        if head in _HTTP:
+            return LOOKS_HTTP
+    stop: i64 = start + min(n, 16)
+    i: i64 = start
+    while i < stop:
+        c = data[i]
         if (c < 32 and c != 9 and c != 10 and c != 13) or c > 126:
             return LOOKS_OTHER
         i += 1
