@@ -132,8 +132,8 @@ def _receive_fin(me: Endpoint, t: Transfer, p: Transfer) -> None:
     """
     frame: i64 = p.fin_last_frame
     if me.state == FIN_WAIT_2 and t.fin_ack_frame > frame:
-        waited: Step = me.steps[len(me.steps) - 1]
-        if me.retract(REPEAT_FIN):
+        waited: Step | None = me.last_step
+        if waited is not None and me.retract(REPEAT_FIN):
             me.move(RECEIVE_FIN, frame, p.fin_last_time)
             me.move(RECEIVE_ACK_OF_FIN, waited.frame, waited.time_ns)
             return

@@ -31,14 +31,14 @@ OPTION_FAST_OPEN: Final = 8
 OPTION_CUT: Final = 16  # the capture cut its options: what is missing may have been there
 
 
-@mypyc_attr(acyclic=True)
 class Step:
     """One entry of a state path: the state entered, the frame that made the side enter it (0: not captured) and its time."""
 
-    def __init__(self, state: i64, frame: i64, time_ns: i64) -> None:
+    def __init__(self, state: i64, frame: i64, time_ns: i64, before: Step | None) -> None:
         self.state: i64 = state
         self.frame: i64 = frame
         self.time_ns: i64 = time_ns
+        self.before: Step | None = before
 
 
 class Sent:
@@ -292,7 +292,9 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.state: i64 = UNKNOWN
-        self.steps: list[Step] = []
+        self.first_state: i64 = UNKNOWN  # where the path begins, if that is known; the steps follow
+        self.last_step: Step | None = None
+        self.step_count: i64 = 0
         self.segments: i64 = 0
         self.isn: i64 = -1
         self.base: i64 = -1  # sequence number of stream position 0 (isn + 1, or the first byte seen); -1: nothing sent
@@ -342,28 +344,44 @@ class Endpoint:
             return False
         if following != self.state:
             self.state = following
-            if len(self.steps) < MAX_STEPS:
-                self.steps.append(Step(following, frame, time_ns))
+            if self.step_count < MAX_STEPS:
+                self.last_step = Step(following, frame, time_ns, self.last_step)
+                self.step_count += 1
         return True
 
     def start(self, state: i64) -> None:
         """The state before the first segment (row O1: nothing has happened yet). Only from UNKNOWN."""
         if self.state == UNKNOWN:
             self.state = state
-            self.steps.append(Step(state, 0, 0))
+            self.first_state = state
+            self.step_count = 1
 
     def retract(self, event: i64) -> bool:
         """Take back the latest step by one of the observer's REPEAT_ rows: what was thought received never arrived."""
         following: i64 = next_state(self.state, event)
-        steps: i64 = len(self.steps)
-        if following == NO_CHANGE or steps < 2:
+        step: Step | None = self.last_step
+        if following == NO_CHANGE or step is None or self.step_count < 2:
             return False
-        before: Step = self.steps[steps - 2]
-        if before.state != following:
+        before: Step | None = step.before
+        if (self.first_state if before is None else before.state) != following:
             return False
-        self.steps.pop()
+        self.last_step = before
+        self.step_count -= 1
         self.state = following
         return True
+
+    @property
+    def steps(self) -> list[Step]:
+        """The state path, at most :data:`MAX_STEPS` entries."""
+        path: list[Step] = []
+        step: Step | None = self.last_step
+        while step is not None:
+            path.append(step)
+            step = step.before
+        if self.first_state != UNKNOWN:
+            path.append(Step(self.first_state, 0, 0, None))
+        path.reverse()
+        return path
 
     def opened(self) -> Transfer:
         """The transfer part, made on first use."""
