@@ -63,6 +63,10 @@ class Traffic(NamedTuple):
     unseen_bytes: int
     retransmitted_segments: int
     retransmitted_bytes: int
+    lost_before: int  # retransmissions of what the capture had not shown: lost on the way to it
+    lost_behind: int  # of what it had shown: lost behind it, or the acknowledgement was
+    timeouts: int  # times that the retransmission timer ran off
+    spurious_timeouts: int  # of these: too early, nothing was lost
     out_of_order: int
     duplicate_acks: int
     keep_alives: int

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tcpscope.pipeline import CollectorPause, Pipeline
 from tcpscope.report.build import host_ports
+from tcpscope.report.evidence import Evidence, evidence_of
 from tcpscope.report.json_report import dumps
 from tcpscope.report.quantities import rfc3339
 from tcpscope.report.table import table
@@ -64,6 +65,7 @@ class Row(NamedTuple):
     server_state: str
     file: str  # of joined files the one that holds the frame, and its number there
     file_frame: int
+    evidence: Evidence | None  # numbers behind the cause
 
 
 class Choice(NamedTuple):
@@ -159,6 +161,7 @@ class SegmentLister:
                         _STATES[conn.server.state],
                         self._file,
                         seg.frame - self._frames_before,
+                        evidence_of(conn, flows.current_side, seg),
                     )
                 )
 
@@ -188,7 +191,7 @@ class CsvRows:
 
     def row(self, row: Row) -> None:
         """Write one segment."""
-        frame, time, *rest, file, file_frame = row
+        frame, time, *rest, file, file_frame, _ = row
         end = f',"{file.replace(chr(34), chr(34) * 2)}",{file_frame}' if self._joined else ""
         self._write(f"{frame},{rfc3339(time)},{','.join(map(str, rest))}{end}\n")
 
@@ -211,6 +214,8 @@ class JsonRows:
         fields = {**row._asdict(), "time": rfc3339(row.time)}
         if not self._joined:
             del fields["file"], fields["file_frame"]
+        if row.evidence is None:
+            del fields["evidence"]
         self._write(dumps(fields) + "\n")
 
     def end(self) -> None:

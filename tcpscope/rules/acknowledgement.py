@@ -82,7 +82,8 @@ class DataNeverAcknowledged(FactRule):
         repeats = [
             one for cause in range(len(CAUSE_NAMES)) for one in facts_of_side(conn, RETRANSMISSION + cause, seen.side)
         ]
-        given_up = any(one.a == CAUSE_TIMEOUT and one.frame >= fact.frame for one in repeats)
+        timeout = RETRANSMISSION + CAUSE_TIMEOUT
+        given_up = any(one.kind == timeout and one.frame >= fact.frame for one in repeats)
         early = fact.b < PATIENCE_NS and not given_up and not conn.aborted
         amount = f"{plural(fact.a, 'byte')} of {party(conn, seen.side)} (from frame {fact.frame} on)"
         severity = Severity.NOTE

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from tcpscope.rules.base import Context, FactRule, Finding, Seen, Severity, facts_of_side, frames_told_elsewhere
 from tcpscope.rules.verdicts import transfer_of
-from tcpscope.rules.words import frames, intervals, opening, party, plural, times
+from tcpscope.rules.words import frames, intervals, listed, opening, party, plural, times
 from tcpscope.state.facts import (
     CAUSE_FAST,
-    CAUSE_NETWORK_DUPLICATE,
     CAUSE_SACK,
     CAUSE_SPURIOUS,
     CAUSE_TAIL_LOSS_PROBE,
     CAUSE_TIMEOUT,
     CAUSE_UNKNOWN,
     DUPLICATE_SACK,
+    PROOF_STEP,
     RETRANSMISSION,
     SYN_DATA,
     ZERO_WINDOW_PROBE,
@@ -40,6 +40,16 @@ def share(seen: Seen, conn: Connection) -> str:
     sent = plural(transfer_of(conn.side(seen.side)).payload_segments, "segment")
     verb = "was" if seen.count == 1 else "were"
     return f"{'at least ' if seen.more else ''}{seen.count:,} of {sent} with data of {party(conn, seen.side)} {verb}"
+
+
+def place_of_loss(seen: Seen, what: str) -> str:
+    """Which side of the capture point lost ``what``: a first sending that was captured was lost behind it."""
+    before = sum(not fact.other for fact in seen.facts)
+    if not before:
+        return f"{what} lost behind the capture point"
+    if before == len(seen.facts):
+        return "lost before the capture point"
+    return f"some lost before the capture point, some {what} behind it"
 
 
 class RetransmissionTimeout(CauseRule):
@@ -79,12 +89,15 @@ class RetransmissionTimeout(CauseRule):
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How many, and after how long."""
-        waits = [fact.b for fact in seen.facts if fact.b >= 0]
-        waited = f", after waiting {intervals(waits, seen.count)}" if waits else ""
-        text = (
-            f"{share(seen, conn)} sent again after a time-out ({frames(seen.frames, seen.count)}{waited}): a segment "
-            "or its ACK was lost"
-        )
+        fired = [fact for fact in seen.facts if fact.a > 0]
+        waits = [fact.b for fact in fired if fact.b >= 0]
+        waited = f", after waiting {intervals(waits, len(fired))}" if waits else ""
+        text = f"{share(seen, conn)} sent again after a time-out ({frames(seen.frames, seen.count)}{waited})"
+        if (steps := max((fact.a for fact in fired), default=0)) > 1:
+            text += f", the timer backed off {times(steps - 1)}"
+        if (ran := int(transfer_of(conn.side(seen.side)).timeouts)) < seen.count:
+            text += f"; the timer ran off {times(ran)} and gave up all that was in flight"
+        text += f": {place_of_loss(seen, 'data or ACKs')}"
         return self.about(conn, seen, opening(text))
 
 
@@ -119,32 +132,49 @@ class FastRetransmission(CauseRule):
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How many of all."""
-        text = f"{share(seen, conn)} lost and sent again on duplicate ACKs ({frames(seen.frames, seen.count)})"
+        kinds = {fact.kind for fact in seen.facts}
+        asked = [
+            "duplicate ACKs" if RETRANSMISSION + CAUSE_FAST in kinds else "",
+            "SACK" if RETRANSMISSION + CAUSE_SACK in kinds else "",
+        ]
+        counts = sorted({fact.a for fact in seen.facts if fact.a > 0})
+        after = f" after {counts[0]:,} to {counts[-1]:,} duplicates" if len(counts) > 1 else ""
+        if len(counts) == 1:
+            after = f" after {plural(counts[0], 'duplicate')}"
+        text = (
+            f"{share(seen, conn)} lost and sent again on {listed([one for one in asked if one])}{after} "
+            f"({frames(seen.frames, seen.count)}): {place_of_loss(seen, 'data').removeprefix('data ')}"
+        )
         return self.about(conn, seen, opening(text))
 
 
 class SpuriousRetransmission(CauseRule):
-    """Data was sent again although the receiver had acknowledged it.
+    """Data was sent again although nothing was lost.
 
     What it does:
-        Counts segments all of whose bytes were already acknowledged in the capture when they were sent again.
+        Counts segments sent again that the receiver had already: because the capture shows their acknowledgement
+        before, because the receiver reports the duplicate (D-SACK), or because its ACK answers the timestamp of the
+        earlier sending (Eifel detection).
 
     Why it matters:
-        The acknowledgement was lost or came too late, so nothing but the repetition itself was wasted. Many of them
-        show that ACKs are lost or delayed on the way to the sender, or that its time-out is too short for the path.
+        The acknowledgement was lost or came too late, so that the sender took data for lost that was not. Besides the
+        bytes it costs speed: after a time-out or a fast retransmission the sender halves its rate for nothing. Many of
+        them show that ACKs are lost or delayed on the way to the sender, that segments overtake one another, or that
+        the time-out is too short for the path.
 
     Example:
-        frame 9   client > server   100 bytes
-        frame 10  server > client   ACK 101
-        frame 11  client > server   the same 100 bytes
+        frame 9   client > server   100 bytes, TSval 5000
+        frame 10  client > server   the same 100 bytes, TSval 5300   (0.3 s later)
+        frame 11  server > client   ACK 101, TSecr 5000
 
     How to fix:
         Capture at the sender: does the ACK arrive there, and when? Look for loss or long queues in the direction of
-        the ACKs.
+        the ACKs, and for reordering on the path.
 
     References:
         RFC 6298 section 5: the retransmission timer.
         RFC 2883 section 4: duplicate SACK reports needless retransmissions.
+        RFC 3522 section 3: the Eifel detection algorithm.
     """
 
     code: ClassVar[str] = "TS406"
@@ -154,15 +184,22 @@ class SpuriousRetransmission(CauseRule):
     causes: ClassVar[tuple[int, ...]] = (CAUSE_SPURIOUS,)
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
-        """How many, and whether the receiver says so too."""
+        """How many, what proves it, and what it did to the sender."""
+        proofs = [PROOFS[fact.a // PROOF_STEP] for fact in seen.facts]
         text = (
-            f"{share(seen, conn)} sent again although the capture shows them acknowledged "
-            f"({frames(seen.frames, seen.count)}): the ACK was lost or came late"
+            f"{share(seen, conn)} sent again needlessly ({frames(seen.frames, seen.count)}): "
+            f"{listed([proof for proof in PROOFS if proof in proofs])}"
         )
-        reported = int(conn.count_of(DUPLICATE_SACK, 1 - seen.side))
-        if reported:
-            text += f"; the receiver reported duplicates {times(reported)}"
+        if early := int(transfer_of(conn.side(seen.side)).spurious_timeouts):
+            text += f"; {plural(early, 'time-out')} came too early"
         return self.about(conn, seen, opening(text))
+
+
+PROOFS: Final = (
+    "the capture shows the acknowledgement before",
+    "the receiver reported the duplicate (D-SACK)",
+    "the ACK answers the timestamp of the earlier sending",
+)
 
 
 class TailLossProbe(CauseRule):
@@ -201,6 +238,8 @@ class TailLossProbe(CauseRule):
             f"{party(conn, seen.side)} probed for the loss of its last segment {times(seen.count)} "
             f"({frames(seen.frames, seen.count)}), {intervals(waits, seen.count)} after sending it"
         )
+        if needless := int(transfer_of(conn.side(seen.side)).needless_probes):
+            text += f"; nothing was lost{'' if needless == seen.count == 1 else f' in {needless:,} of them'}"
         return self.about(conn, seen, opening(text))
 
 
@@ -248,18 +287,18 @@ class DuplicateDataReported(FactRule):
     """The receiver reports that data arrived twice.
 
     What it does:
-        Counts duplicate SACK blocks of a side, if no spurious retransmission and no duplicate packet in the capture
-        explains them (TS406, TS410).
+        Counts duplicate SACK blocks of a side that report bytes of which the capture holds no repetition and no copy
+        (those are TS406, TS407 and TS410).
 
     Why it matters:
-        The receiver got bytes twice: the network copied packets behind the capture point, or the sender repeated what
-        was not lost, mostly because segments overtook one another.
+        The receiver got bytes twice: the network copies packets behind the capture point, or the capture lacks the
+        repetition.
 
     Example:
         frame 9   client > server   ACK 2921, SACK 1461 to 2920
 
     How to fix:
-        Compare with a capture at the receiver to see which packets arrive twice. Look for reordering on the path.
+        Compare with a capture at the receiver to see which packets arrive twice.
 
     References:
         RFC 2883 section 4: reporting duplicate segments with SACK.
@@ -272,26 +311,15 @@ class DuplicateDataReported(FactRule):
     kinds: ClassVar[tuple[int, ...]] = (DUPLICATE_SACK,)
 
     def applies(self, fact: Fact, conn: Connection) -> bool:
-        """Not a SYN or FIN that came twice: other rules tell of those."""
+        """Only what nothing in the capture repeats; of a SYN or FIN that came twice other rules tell."""
         sender = conn.side(1 - fact.side)
-        return fact.a not in (sender.isn, transfer_of(sender).fin_seq)
+        return not fact.other and fact.a not in (sender.isn, transfer_of(sender).fin_seq)
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
-        """How often, against how many repetitions."""
-        told = (RETRANSMISSION + CAUSE_SPURIOUS, RETRANSMISSION + CAUSE_NETWORK_DUPLICATE)  # by TS406 and TS410
-        if any(conn.count_of(kind, 1 - seen.side) for kind in told):
-            return None
-        sender = party(conn, 1 - seen.side)
-        repeated = transfer_of(conn.side(1 - seen.side)).retransmitted_segments
+        """How often."""
         text = (
             f"{party(conn, seen.side)} reported {times(seen.count)} ({frames(seen.frames, seen.count)}) that data of "
-            f"{sender} arrived twice"
+            f"{party(conn, 1 - seen.side)} arrived twice, though this capture holds it only once: something behind the "
+            "capture point copied it"
         )
-        if repeated:
-            needless = (
-                "the one repetition was" if repeated == 1 else f"{seen.count:,} of the {repeated:,} repetitions were"
-            )
-            text += f": {needless} not needed"
-        else:
-            text += ", though it was sent only once in this capture: something behind the capture point copied it"
         return self.about(conn, seen, opening(text))

@@ -6,14 +6,21 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.state import holes, overlap, recovery
+from tcpscope.state import holes, overlap, recovery, spurious
 from tcpscope.state.connection import Connection
-from tcpscope.state.endpoint import Endpoint, Hole, Sent, Transfer
+from tcpscope.state.endpoint import OPTION_SACK, Endpoint, Hole, Resend, Sent, Transfer
 from tcpscope.state.facts import (
     ACK_OF_UNSENT,
+    CAUSE_FAST,
+    CAUSE_PATH_MTU,
     CAUSE_REORDERING,
+    CAUSE_SACK,
+    CAUSE_SPURIOUS,
+    CAUSE_TAIL_LOSS_PROBE,
     CAUSE_TIMEOUT,
     OUT_OF_ORDER,
+    PROOF_ACK,
+    PROOF_STEP,
     RETRANSMISSION,
 )
 from tcpscope.state.seq import diff
@@ -38,35 +45,68 @@ def again(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, s
         _roll_back(conn, side, me, t, hole, seg)
         t.unique_bytes += seg.length
         return seg.length
+    since: i64 = -1  # the bytes that the capture lacked were missing
     if hole is not None:
-        late = hole.acknowledged or recovery.late_or_resent(t, r, hole, seg)
+        since = seg.time_ns - hole.time_ns
+        late = recovery.late_or_resent(me, t, r, hole, seg)
         opened_frame: i64 = hole.frame
-        opened_time: i64 = hole.time_ns
         fresh = holes.fill(t, seg.seq, end)
         if late:
             t.out_of_order += 1
-            conn.last_cause = CAUSE_REORDERING
-            conn.note(OUT_OF_ORDER, side, seg.frame, seg.time_ns, opened_frame, seg.time_ns - opened_time, fresh)
+            conn.because(CAUSE_REORDERING, opened_frame, since)
+            conn.note(OUT_OF_ORDER, side, seg.frame, seg.time_ns, opened_frame, since, fresh)
     if beyond > 0:
         fresh += beyond
     t.unique_bytes += fresh
     if not late:
         overlap.compare(conn, side, t, seg, end)
-        repeated: i64 = seg.length - fresh
-        sent: Sent | None = _find(t, seg.seq)
-        if sent is None and t.outstanding > MAX_WALK:
-            t.overlooked += 1
-        cause: i64 = recovery.cause_of(me, t, r, seg, sent)
-        conn.last_cause = cause
         t.retransmitted_segments += 1
-        t.retransmitted_bytes += repeated
-        other: i64 = sent.last_frame if sent is not None else 0
-        elapsed: i64 = seg.time_ns - sent.last_time_ns if sent is not None else -1
-        conn.note(RETRANSMISSION + cause, side, seg.frame, seg.time_ns, other, cause, elapsed)
-        if cause == CAUSE_TIMEOUT:
-            t.backoff += 1
+        t.retransmitted_bytes += seg.length - fresh
+        _sent_again(conn, side, me, t, r, seg, end, since)
         _resent(t, seg, end)
     return beyond
+
+
+def _sent_again(
+    conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, seg: Segment, end: i64, since: i64
+) -> None:
+    """Name the cause, and remember the retransmission. ``since``: time since a hole that it fills was seen (-1: none)."""
+    sent: Sent | None = _find(t, seg.seq)
+    if sent is None and t.outstanding > MAX_WALK:
+        t.overlooked += 1
+    filled_hole: bool = since >= 0
+    other: i64 = 0
+    if sent is not None:
+        other = sent.last_frame
+        since = seg.time_ns - sent.last_time_ns
+    tail: bool = recovery.is_tail(me, t, end) and (sent is None or sent.sendings == 1) and r.duplicate_run == 0
+    if me.syn_frame != 0 and me.syn_options & conn.side(1 - side).syn_options & OPTION_SACK == 0:
+        tail = False  # loss probes need SACK (RFC 8985 section 4)
+    cause: i64 = recovery.cause_of(me, t, r, seg, sent, since)
+    number: i64 = 0
+    if cause == CAUSE_TIMEOUT and recovery.timer_fired(t, seg, since):
+        if t.backoff == 1 and spurious.was_probe(conn, side, t, seg, end, since):
+            t.backoff = 0
+            t.timeouts -= 1
+        t.timeouts += 1
+        t.backoff += 1
+        number = t.backoff
+        if t.loss_until < 0:
+            t.loss_until = me.nxt
+    elif cause == CAUSE_FAST or cause == CAUSE_SACK:
+        number = r.duplicate_run
+    elif cause == CAUSE_TAIL_LOSS_PROBE:
+        number = t.srtt
+    elif cause == CAUSE_SPURIOUS:
+        number = PROOF_ACK * PROOF_STEP + CAUSE_SPURIOUS
+    if cause != CAUSE_SPURIOUS and cause != CAUSE_PATH_MTU:
+        if filled_hole:
+            t.lost_before += 1
+        else:
+            t.lost_behind += 1
+    conn.because(cause, other, since)
+    conn.note(RETRANSMISSION + cause, side, seg.frame, seg.time_ns, other, number, since)
+    spurious.remember(t, Resend(seg, end, cause, since, tail, filled_hole))
 
 
 def _roll_back(conn: Connection, side: i64, me: Endpoint, t: Transfer, hole: Hole, seg: Segment) -> None:

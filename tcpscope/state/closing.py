@@ -84,7 +84,8 @@ def fin(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
     t.fin_last_frame = seg.frame
     t.fin_last_time = seg.time_ns
     t.fin_count += 1
-    conn.last_cause = CAUSE_FIN
+    if seg.length == 0 or conn.last_cause < 0:
+        conn.because(CAUSE_FIN, previous, interval)
     conn.note(FIN_REPEATED, side, seg.frame, seg.time_ns, previous, interval, t.fin_count - 1)
     if t.fin_ack_frame != 0 and me.retract(REPEAT_FIN):
         conn.closed_time = 0

@@ -74,7 +74,10 @@ class Connection:
         self.closed_time: i64 = 0  # when both FINs were acknowledged or an RST ended it
         self.repeated_fin_side: i64 = -1  # who repeated its FIN and waits for the answer from TIME-WAIT
         self.syn_acks_after_ack: i64 = 0  # the server repeated its SYN-ACK although the client had acknowledged it
-        self.last_cause: i64 = -1  # CAUSE_ code of the latest segment, -1 if it repeats nothing
+        # Of the latest segment: CAUSE_ code (-1: it repeats nothing), the frame that it repeats or follows (0), the time since (-1)
+        self.last_cause: i64 = -1
+        self.last_other: i64 = 0
+        self.last_since: i64 = -1
         self.unsettled: bool = True  # a SYN or FIN is under way: segments must pass through control
         self.simultaneous_open: bool = False
         self.renumbering: i64 = 0  # 1: Wireshark gives its next segment a tcp.stream of its own, 2: it has done so
@@ -97,6 +100,12 @@ class Connection:
             log = FactLog()
             self.log = log
         log.add(kind, side, frame, time_ns, other, a, b)
+
+    def because(self, cause: i64, other: i64, since: i64) -> None:
+        """Why the latest segment repeats, reorders or probes."""
+        self.last_cause = cause
+        self.last_other = other
+        self.last_since = since
 
     @property
     def fact_kinds(self) -> i64:

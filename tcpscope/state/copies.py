@@ -16,6 +16,7 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from tcpscope.state import spurious
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Copied, Endpoint, Sent, Transfer
 from tcpscope.state.facts import (
@@ -251,6 +252,7 @@ class CopyWatch:
             if (seg.length > 0 and not is_probe(me, seg)) or seg.flags & FIN != 0:
                 copied.asked += 1
                 copied.end = (seg.seq + seg.length) & 0xFFFFFFFF
+                copied.asked_frame = seg.frame
                 copied.asked_ns = seg.time_ns
             if copied.reported > 0 or not is_most(copied.same_place, number - copied.untold):
                 copied.called_network += 1
@@ -261,7 +263,7 @@ class CopyWatch:
             if copied.longest < 0 or interval < copied.shortest:
                 copied.shortest = interval
             copied.longest = max(copied.longest, interval)
-        conn.last_cause = cause
+        conn.because(cause, frame, interval)
         conn.note(RETRANSMISSION + cause, side, seg.frame, seg.time_ns, frame, place, interval)
 
 
@@ -345,7 +347,10 @@ def _answer(me: Endpoint, peer: Endpoint, seg: Segment) -> None:
     if diff(seg.ack, copied.end) < 0:
         return
     if seg.sack_count > 0 and diff(seg.sack_left0, seg.ack) < 0:
+        if spurious.latest(peer.opened(), seg.sack_left0, seg.sack_right0) is not None:
+            return  # sent again, which explains it
         copied.reported += 1
+        copied.reported_frame = seg.frame
         copied.answered += 1
     elif seg.ack == t.last_ack and seg.window == t.last_window and seg.ip_id > 0 and seg.ip_id != me.first_ip_id:
         copied.answered += 1

@@ -12,6 +12,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import NO_CHANGE, UNKNOWN, next_state
+from tcpscope.wire.segment import Segment
 
 MAX_STEPS: Final = 64  # of a state path; a real one has at most ten, an attacker's any number
 
@@ -76,6 +77,23 @@ class Hole:
 
 
 @mypyc_attr(acyclic=True)
+class Resend:
+    """A retransmission, remembered for what may prove it needless."""
+
+    def __init__(self, seg: Segment, end: i64, cause: i64, wait: i64, tail: bool, filled_hole: bool) -> None:
+        self.seq: i64 = seg.seq
+        self.end: i64 = end
+        self.frame: i64 = seg.frame
+        self.ts_val: i64 = seg.ts_val
+        self.cause: i64 = cause
+        self.wait: i64 = wait  # since the sending before
+        self.tail: bool = tail  # the end of all data, sent again for the first time: may be a tail loss probe
+        self.filled_hole: bool = filled_hole  # the sending before is not in the capture
+        self.needless: bool = False
+        self.reported: bool = False  # by a D-SACK
+
+
+@mypyc_attr(acyclic=True)
 class Copied:
     """Segments of one side that the capture holds again, left out of everything else. All numbers are of copies."""
 
@@ -92,10 +110,12 @@ class Copied:
         self.longest: i64 = -1  # -1: no time known
         # Does the receiver get them? A receiver acknowledges old bytes at once (RFC 9293 section 3.10.7.4).
         self.asked: i64 = 0  # of same_place: with data or FIN
-        self.asked_ns: i64 = 0  # time of the latest of these
+        self.asked_frame: i64 = 0  # the latest of these, and its time
+        self.asked_ns: i64 = 0
         self.end: i64 = 0  # and its last byte plus one
         self.answered: i64 = 0
         self.reported: i64 = 0  # of the answers: by D-SACK, which nothing else explains (RFC 2883 section 4)
+        self.reported_frame: i64 = 0  # the latest of these
         self.network: bool = False  # at the end: the network made the copies at the same place
 
     @property
@@ -283,7 +303,15 @@ class Transfer:
         self.rtt: Quantiles | None = None
         self.srtt: i64 = -1  # smoothed, RFC 6298
         self.rttvar: i64 = 0
-        self.backoff: i64 = 0  # consecutive time-outs of the oldest segment
+        # Retransmissions of this side
+        self.timeouts: i64 = 0  # times that the timer ran off
+        self.backoff: i64 = 0  # in a row, for the oldest segment
+        self.loss_until: i64 = -1  # highest sequence number at a time-out, until that is acknowledged
+        self.resends: list[Resend] | None = None  # the latest ones
+        self.lost_before: i64 = 0  # whose bytes the capture had not shown: lost before they came here
+        self.lost_behind: i64 = 0  # whose bytes had been captured: they or the ACK were lost behind the capture point
+        self.spurious_timeouts: i64 = 0
+        self.needless_probes: i64 = 0  # tail loss probes that found nothing lost
 
 
 @mypyc_attr(acyclic=True)

@@ -17,6 +17,7 @@ SERVER: Final = 1
 NOBODY: Final = -1
 
 KEPT: Final = 8
+NO_NUMBER: Final = -1 << 40  # no fact has it as its a
 
 # Opening. side: who did it.
 SYN_DATA: Final = 0  # frame: SYN with payload; a: bytes, b: length of the Fast Open cookie (-1: no option)
@@ -71,7 +72,9 @@ ACK_OF_UNSEEN: Final = (
     27  # the capture lacks the bytes; side: the sender of the bytes; frame: ACK; a: bytes, b: first missing seq
 )
 HOLE: Final = 28  # side: sender; frame: segment behind the hole; a: bytes missing, b: first missing seq
-DUPLICATE_SACK: Final = 29  # RFC 2883; side: who reports; frame; a: left edge, b: right edge
+DUPLICATE_SACK: Final = (
+    29  # RFC 2883; side: who reports; frame, other: what came twice (0: not seen); a: left edge, b: right edge
+)
 OUT_OF_ORDER: Final = 30  # frame: late segment, other: segment that overtook it; a: delay, b: bytes
 UNACKNOWLEDGED: Final = (
     31  # at the end; frame: first segment with bytes not acknowledged, other: last one; a: bytes, b: time watched since
@@ -92,7 +95,9 @@ ACK_NEVER_CAME_TO_FIN: Final = 38  # at the end; side: sender of the FIN; frame:
 SACK_OF_UNSENT: Final = 39  # side: sender of the SACK; frame; a: right edge, b: highest sequence number sent
 
 # Repeated data: one kind a cause, RETRANSMISSION + CAUSE_ code, so that many of one cause hide none of another.
-# Frame, other: earlier sending (0: not seen); a: CAUSE_ code (of a copy: COPY_ code), b: time since that sending
+# Frame, other: earlier sending (0: not seen), b: time since then (-1). The number that goes with the cause is a:
+# time-out: back-off step from 1 on (0: the rest of the flight that the timer gave up), fast and SACK: duplicate ACKs, probe:
+# round trip, spurious: PROOF_ code * PROOF_STEP + CAUSE_ code of the first sight, copy: COPY_ code
 RETRANSMISSION: Final = 40
 
 
@@ -189,6 +194,12 @@ CAUSE_NAMES: Final = (
     "capture-copy",
 )
 
+# What proves that a retransmission was needless
+PROOF_ACK: Final = 0  # the capture shows that it was acknowledged before
+PROOF_DSACK: Final = 1  # the receiver reports the duplicate (RFC 2883)
+PROOF_TIMESTAMP: Final = 2  # the ACK answers the earlier sending (RFC 3522)
+PROOF_STEP: Final = 16
+
 # Where a copy of a segment was captured, against the first one of it
 COPY_SAME_PLACE: Final = 0
 COPY_OTHER_INTERFACE: Final = 1
@@ -246,6 +257,14 @@ class FactLog:
         if self.count(before, NOBODY) == 0:
             bit = KIND_BITS[before]
             self.kinds ^= bit
+
+    def retell(self, side: i64, before: i64, after: i64, frame: i64, a: i64) -> None:
+        """The fact of one frame turns out to be of another kind."""
+        self.move(side, before, after, NO_NUMBER, 1)
+        for fact in self.facts:
+            if fact.kind == before and fact.side == side and fact.frame == frame:
+                fact.kind = after
+                fact.a = a
 
     def of(self, kind: i64) -> list[Fact]:
         """The kept facts of one kind, in order of recording."""

@@ -84,7 +84,7 @@ def syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
             # The other side's SYN-ACK came first; it acknowledges this side's SYN.
             me.move(RECEIVE_ACK_OF_SYN, peer.syn_last_frame, peer.syn_last_time)
         return
-    conn.last_cause = CAUSE_SYN
+    conn.because(CAUSE_SYN, previous_frame, interval)
     if not answer and me.state == SYN_RECEIVED and not conn.simultaneous_open:
         conn.note(SYN_WHILE_OPENING, side, seg.frame, seg.time_ns, previous_frame, seg.seq, 0)
         return

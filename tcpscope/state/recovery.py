@@ -58,54 +58,78 @@ def ip_id_order(earlier: i64, later: i64) -> i64:
     return 2
 
 
-def late_or_resent(transfer: Transfer, receiver: Transfer, hole: Hole, seg: Segment) -> bool:
+def late_or_resent(sender: Endpoint, transfer: Transfer, receiver: Transfer, hole: Hole, seg: Segment) -> bool:
     """A segment fills a hole: True if it is only late (reordered), False if it was sent again after the loss.
 
-    The IP identification decides where the sender counts it up; otherwise the delay against half a round trip and the
-    duplicate acknowledgements that a loss would have caused.
+    Timestamps and identifications that count up tell what was sent first. Otherwise it is the time: nothing can be sent again
+    for a hole before an ACK of what lies behind it has gone from here to the sender and a segment has come back.
     """
-    order: i64 = ip_id_order(transfer.highest_ip_id, seg.ip_id)
-    if order == -1:
-        return True
-    if order == 1:
-        return False
+    if seg.ts_val >= 0 and transfer.ts_val >= 0 and seg.ts_val != transfer.ts_val:
+        return diff(seg.ts_val, transfer.ts_val) < 0
+    if ip_id_order(transfer.earlier_ip_id, transfer.highest_ip_id) == 1 and seg.ip_id != sender.first_ip_id:
+        order: i64 = ip_id_order(transfer.highest_ip_id, seg.ip_id)
+        if order == -1 or order == 1:
+            return order == -1
     if receiver.duplicate_run >= DUPLICATES_FOR_FAST:
         return False
-    delay: i64 = seg.time_ns - hole.time_ns
-    limit: i64 = transfer.srtt // 2 if transfer.srtt > 0 else REORDERING_WITHOUT_RTT
-    return delay <= limit
+    limit: i64 = REORDERING_WITHOUT_RTT
+    if transfer.srtt > 0 and receiver.srtt > 0:  # the ways to both ends and back; jitter takes a quarter
+        limit = (transfer.srtt + receiver.srtt) * 3 // 4
+    return seg.time_ns - hole.time_ns <= limit
 
 
-def cause_of(sender: Endpoint, transfer: Transfer, receiver: Transfer, seg: Segment, sent: Sent | None) -> i64:
-    """CAUSE_ code of a segment with bytes below the highest sequence number sent. ``sent``: its earlier sending, if known."""
+def timeout_of(transfer: Transfer) -> i64:
+    """The shortest retransmission time-out that the round trips seen here allow (RFC 6298 section 2)."""
+    if transfer.srtt < 0:
+        return MINIMUM_RTO
+    return max(MINIMUM_RTO, transfer.srtt + 4 * transfer.rttvar)
+
+
+def is_tail(sender: Endpoint, transfer: Transfer, end: i64) -> bool:
+    """Nothing but a FIN was sent behind it."""
+    return end == sender.nxt or (transfer.fin_seq >= 0 and end == transfer.fin_seq)
+
+
+def timer_fired(transfer: Transfer, seg: Segment, since: i64) -> bool:
+    """Nothing was sent for so long that the timer must have run off. ``since``: time since the sending before."""
+    timeout: i64 = timeout_of(transfer)
+    idle: i64 = seg.time_ns - transfer.last_data_time
+    if transfer.loss_until >= 0 and transfer.backoff == 0 and idle < timeout:
+        return False  # an ACK has come since the time-out and brings the next one
+    return since >= timeout - timeout // 8 and idle >= timeout // 2
+
+
+def cause_of(
+    sender: Endpoint, transfer: Transfer, receiver: Transfer, seg: Segment, sent: Sent | None, since: i64
+) -> i64:
+    """CAUSE_ code of a segment that is sent again.
+
+    ``sent``: its earlier sending, if known; ``since``: the time since then, or since the hole that it fills was seen, or -1.
+    """
     end: i64 = (seg.seq + seg.length) & 0xFFFFFFFF
-    elapsed: i64 = seg.time_ns - sent.last_time_ns if sent is not None else -1
     if sender.una >= 0 and diff(end, sender.una) <= 0:
         return CAUSE_SPURIOUS
     if transfer.too_big_until >= 0 and diff(end, transfer.too_big_until) <= 0:
         return CAUSE_PATH_MTU  # RFC 1191 section 6.4: the packets in flight are known to be lost
+    if transfer.loss_until >= 0 and diff(seg.seq, transfer.loss_until) < 0:
+        return CAUSE_TIMEOUT  # the rest of the flight that the time-out declared lost (RFC 5681 section 3.1)
     first: bool = sent is None or sent.sendings == 1
     if receiver.duplicate_run >= DUPLICATES_FOR_FAST and sender.una == seg.seq and first:
         return CAUSE_FAST
     if first and receiver.sack_high >= 0 and diff(receiver.sack_high, end) >= 0:
         return CAUSE_SACK
-    if elapsed < 0:
+    if since < 0:
         return CAUSE_UNKNOWN
-    timeout: i64 = MINIMUM_RTO
-    if transfer.srtt >= 0:
-        timeout = max(MINIMUM_RTO, transfer.srtt + 4 * transfer.rttvar)
+    timeout: i64 = timeout_of(transfer)
     idle: i64 = seg.time_ns - transfer.last_data_time
-    tail: bool = end == sender.nxt or (transfer.fin_seq >= 0 and end == transfer.fin_seq)
-    if tail and first and receiver.duplicate_run == 0 and transfer.srtt >= 0:
+    if first and receiver.duplicate_run == 0 and transfer.srtt >= 0 and is_tail(sender, transfer, end):
         # The probe fires two round trips after the last segment, well before the time-out (RFC 8985 section 7.2).
-        if idle >= transfer.srtt and elapsed < timeout + transfer.srtt:
+        if idle >= transfer.srtt and since < timeout + transfer.srtt:
             return CAUSE_TAIL_LOSS_PROBE
-    if elapsed >= timeout - timeout // 8 and idle >= timeout // 2:
+    if timer_fired(transfer, seg, since):
         return CAUSE_TIMEOUT
-    if sender.una >= 0 and diff(seg.seq, sender.una) > 0 and transfer.backoff > 0:
-        return CAUSE_TIMEOUT  # the rest of the flight that the time-out declared lost
     if receiver.duplicate_run > 0 or receiver.sack_high >= 0:
         return CAUSE_SACK if receiver.sack_high >= 0 else CAUSE_FAST
-    if transfer.srtt >= 0 and elapsed >= timeout // 2:
+    if transfer.srtt >= 0 and since >= timeout // 2:
         return CAUSE_TIMEOUT
     return CAUSE_UNKNOWN

@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.state import again, holes, oddities, options_check, overlap, recovery
+from tcpscope.state import again, holes, oddities, options_check, overlap, recovery, spurious
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Endpoint, Quantiles, Sent, Transfer
 from tcpscope.state.facts import (
@@ -148,11 +148,11 @@ def _probe(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment,
     r: Transfer = conn.side(1 - side).opened()
     if r.zero_frame != 0:
         t.window_probes += 1
-        conn.last_cause = CAUSE_ZERO_WINDOW_PROBE
+        conn.because(CAUSE_ZERO_WINDOW_PROBE, r.zero_frame, seg.time_ns - me.last_time)
         conn.note(ZERO_WINDOW_PROBE, side, seg.frame, seg.time_ns, r.zero_frame, length, 0)
         return
     t.keep_alives += 1
-    conn.last_cause = CAUSE_KEEP_ALIVE
+    conn.because(CAUSE_KEEP_ALIVE, 0, seg.time_ns - me.last_time)
     conn.note(KEEP_ALIVE, side, seg.frame, seg.time_ns, 0, seg.time_ns - me.last_time, length)
 
 
@@ -203,8 +203,11 @@ def acknowledge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: 
                 conn.note(ACK_OF_UNSENT, side, seg.frame, seg.time_ns, p.fin_frame, ack, peer.nxt)
                 return
             holes.unseen(conn, side, t, peer, p, seg, beyond)
+        before: i64 = peer.una
         peer.una = ack
         t.una_frame = seg.frame
+        if p.resends is not None:
+            spurious.acknowledged(conn, 1 - side, p, before, seg)
         if p.too_big_until >= 0 and diff(ack, p.too_big_until) >= 0:
             p.too_big_until = -1
         if p.oldest is not None:
@@ -264,10 +267,23 @@ def _selective(conn: Connection, side: i64, t: Transfer, peer: Endpoint, seg: Se
     right: i64 = seg.sack_right0
     inside: bool = seg.sack_count > 1 and diff(left, seg.sack_left1) >= 0 and diff(right, seg.sack_right1) <= 0
     if diff(left, seg.ack) < 0 or inside:
-        conn.note(DUPLICATE_SACK, side, seg.frame, seg.time_ns, 0, left, right)
+        _duplicate(conn, side, peer, seg, left, right)
     elif t.sack_high < 0 or diff(right, t.sack_high) > 0:
         t.sack_high = right
     if seg.sack_count > 1 and (t.sack_high < 0 or diff(seg.sack_right1, t.sack_high) > 0):
         t.sack_high = seg.sack_right1
     if peer.nxt >= 0 and diff(right, peer.nxt) > 0:
         conn.note(SACK_OF_UNSENT, side, seg.frame, seg.time_ns, 0, right, peer.nxt)
+
+
+def _duplicate(conn: Connection, side: i64, peer: Endpoint, seg: Segment, left: i64, right: i64) -> None:
+    """A D-SACK (RFC 2883): which packet did ``side`` receive in vain?"""
+    p: Transfer = peer.opened()
+    if p.keep_alives > 0 and diff(right, left) == 1 and diff(right, peer.nxt) == 0:
+        return  # the old byte of a keep-alive
+    repeated: i64 = 0
+    if peer.copied is not None and peer.copied.reported_frame == seg.frame:
+        repeated = peer.copied.asked_frame
+    elif p.resends is not None:
+        repeated = spurious.reported(conn, 1 - side, p, left, right)
+    conn.note(DUPLICATE_SACK, side, seg.frame, seg.time_ns, repeated, left, right)
