@@ -75,12 +75,11 @@ class BadChecksums(Rule):
         judged = sum(host.judged() for host in senders(sums))
         where = frames(sums.wrong_frames, wrong)
         severity = None
-        if sums.good == 0 and wrong >= SURE:
+        if sums.good == 0:
             severity = Severity.NOTE
-            text = (
-                f"none of {judged:,} TCP checksums is right ({where}): the file was changed after the capture, as to "
-                "make addresses anonymous"
-            )
+            text = f"none of {plural(judged, 'TCP checksum')} is right ({where}): "
+            changed = "the file was changed after the capture, as to make addresses anonymous"
+            text += changed if wrong >= SURE else f"{changed}, or the few that were looked at are damaged"
             if sums.left_out:
                 severity = Severity.WARNING
                 text += f"; --verify-checksums leaves {plural(sums.left_out, 'segment')} out for that"
@@ -144,7 +143,7 @@ class ChecksumOffload(Rule):
             "filled in"
         )
         if names:
-            text += f", those of {listed(names)}: left to the network card, or to nobody on a virtual network"
+            text += f", {'that' if count == 1 else 'those'} of {listed(names)}: left to the network card, or to nobody on a virtual network"
         else:
             text += ": the segments were merged on arrival"
         strange = [format_address(host.address) for host in most if shown_by_others(host, sums)]
