@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tcpscope.pipeline import CollectorPause, Pipeline
 from tcpscope.report.build import connection_report
-from tcpscope.report.explain_cause import CauseEvidence, cause_evidence
+from tcpscope.report.explain_cause import CauseEvidence, cause_evidence, copy_lines
 from tcpscope.report.explain_flags import Check, FlagRules, Number
 from tcpscope.report.ladder_rows import Target, target_of
 from tcpscope.report.session import Session
@@ -316,6 +316,8 @@ class Explainer:
             shown.bytes_in_flight,
         )
         cause = CAUSE_NAMES[conn.last_cause] if conn.last_cause >= 0 else ""
+        if cause in ("capture-copy", "network-duplicate"):
+            evidence = CauseEvidence(copy_lines(conn, hit.seg), (), False)
         if cause == "path-mtu":
             evidence = replace(evidence, values=(*evidence.values, *_icmp_lines(conn, hit)))
         states = (

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 from tcpscope.report.explain_flags import Check, Condition, Number
 from tcpscope.rules import words
 from tcpscope.state.endpoint import Transfer
-from tcpscope.state.recovery import DUPLICATES_FOR_FAST, MINIMUM_RTO
+from tcpscope.state.recovery import DUPLICATES_FOR_FAST, MINIMUM_RTO, is_tail, timeout_of, timer_fired
 from tcpscope.state.seq import add, diff
 from tcpscope.wire.segment import FIN, SYN
 
 if TYPE_CHECKING:
     from tcpscope.report.explain import SegmentCopy
+    from tcpscope.state.connection import Connection
     from tcpscope.state.endpoint import Endpoint, Hole, Sent
 
 MAX_WALK: Final = 1024
@@ -27,18 +28,24 @@ RULES: Final = {
         "It repeats bytes, and none of the known reasons fits what the capture shows.",
         "RFC 9293 section 3.8.1",
     ),
-    "timeout": ("Nothing acknowledged these bytes until the sender's timer ran out.", "RFC 6298 section 5"),
+    "timeout": (
+        "Nothing acknowledged these bytes until the sender's timer ran out, or they are of the flight that it gave up.",
+        "RFC 6298 section 5",
+    ),
     "fast-retransmit": ("Three duplicate acknowledgements asked for its first byte.", "RFC 5681 section 3.2"),
     "sack-recovery": ("A SACK block said that later bytes had arrived and these had not.", "RFC 6675 section 5"),
     "tail-loss-probe": ("The last segment in flight was sent again before the time-out.", "RFC 8985 section 7"),
     "spurious": ("All of its bytes had been acknowledged before it was sent again.", "RFC 9293 section 3.8.1"),
     "network-duplicate": (
-        "The same IP datagram was captured twice: copied, not sent again.",
+        "The network delivered the same packet again: copied on the way, not sent again.",
         "RFC 9293 section 3.10.7.4",
     ),
-    "capture-copy": ("The same packet was captured twice: copied by the capture itself.", "RFC 9293 section 3.10.7.4"),
+    "capture-copy": (
+        "The same packet was captured before: it is left out of everything else, since nothing was sent.",
+        "RFC 9293 section 3.1",
+    ),
     "network-reordering": (
-        "It fills a hole too soon to have been sent again: it was overtaken.",
+        "It fills a hole, and was sent before what overtook it or comes too soon to have been sent again.",
         "RFC 9293 section 3.10.7.4",
     ),
     "keep-alive": ("It asks for an acknowledgement on an idle connection.", "RFC 9293 section 3.8.4"),
@@ -87,6 +94,18 @@ def cause_evidence(
     sent, hole = _sending(t, seg.seq), _hole(t, seg.seq, end)
     evidence = _Repeat(seg, me, t, r, sent, hole, end)
     return CauseEvidence(tuple(evidence.values(ours)), tuple(evidence.checks(ours)), True)
+
+
+def copy_lines(conn: Connection, seg: SegmentCopy) -> tuple[str, ...]:
+    """How the latest segment was told as a copy of an earlier one."""
+    lines = []
+    if conn.last_other:
+        lines.append(f"frame {conn.last_other} is the same, {words.span(conn.last_since)} before")
+    if seg.ip_id > 0:
+        lines.append(f"IP identification {seg.ip_id} of both")
+    else:
+        lines.append("without IP identification; checksum and all numbers of the header are equal")
+    return tuple(lines)
 
 
 def _window_line(seg: SegmentCopy, r: Transfer) -> str:
@@ -139,13 +158,15 @@ class _Repeat:
 
     @property
     def elapsed(self) -> int | None:
-        """Since its bytes were sent last."""
-        return None if self.sent is None else self.seg.time_ns - self.sent.last_time_ns
+        """Since its bytes were sent last, or since the hole was seen that it fills."""
+        if self.sent is not None:
+            return self.seg.time_ns - self.sent.last_time_ns
+        return None if self.hole is None else self.seg.time_ns - self.hole.time_ns
 
     @property
     def timeout(self) -> int:
         """The sender's retransmission time-out, as far as the capture tells (RFC 6298 section 2)."""
-        return max(MINIMUM_RTO, self.t.srtt + 4 * self.t.rttvar) if self.t.srtt >= 0 else MINIMUM_RTO
+        return timeout_of(self.t)
 
     def values(self, ours: Number) -> list[str]:
         """One line on each value that may have been compared."""
@@ -180,6 +201,10 @@ class _Repeat:
         else:
             lines.append(f"no round trip is known: time-out after {words.span(MINIMUM_RTO)} at least")
         lines.append(f"{words.span(seg.time_ns - t.last_data_time)} have passed since its side's data before")
+        if t.loss_until >= 0:
+            lines.append(f"a time-out before gave up all that had been sent, up to {ours(t.loss_until)}")
+        if seg.ts_val >= 0 and t.ts_val >= 0:
+            lines.append(f"timestamp {seg.ts_val}, that of its side's segment before {t.ts_val}")
         earlier = sent.ip_id if sent is not None else t.highest_ip_id
         if earlier > 0 and seg.ip_id > 0:
             lines.append(f"IP identification {seg.ip_id}, that of the segment before {earlier}")
@@ -231,7 +256,7 @@ class _Repeat:
                 [
                     Condition(
                         f"{ends}, and only the last segment, up to {ours(me.nxt)}, is sent as a probe",
-                        self.end == me.nxt,
+                        is_tail(me, t, self.end),
                     ),
                     first,
                     Condition(
@@ -247,7 +272,7 @@ class _Repeat:
                 [
                     Condition(
                         f"the time-out is {words.span(self.timeout)}, {late}",
-                        elapsed is not None and elapsed >= self.timeout - self.timeout // 8,
+                        elapsed is not None and timer_fired(t, self.seg.time_ns, elapsed),
                     )
                 ],
             ),

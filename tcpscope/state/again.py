@@ -84,7 +84,7 @@ def _sent_again(
         tail = False  # loss probes need SACK (RFC 8985 section 4)
     cause: i64 = recovery.cause_of(me, t, r, seg, sent, since)
     number: i64 = 0
-    if cause == CAUSE_TIMEOUT and recovery.timer_fired(t, seg, since):
+    if cause == CAUSE_TIMEOUT and recovery.timer_fired(t, seg.time_ns, since):
         if t.backoff == 1 and spurious.was_probe(conn, side, t, seg, end, since):
             t.backoff = 0
             t.timeouts -= 1

@@ -90,10 +90,10 @@ def is_tail(sender: Endpoint, transfer: Transfer, end: i64) -> bool:
     return end == sender.nxt or (transfer.fin_seq >= 0 and end == transfer.fin_seq)
 
 
-def timer_fired(transfer: Transfer, seg: Segment, since: i64) -> bool:
+def timer_fired(transfer: Transfer, now: i64, since: i64) -> bool:
     """Nothing was sent for so long that the timer must have run off. ``since``: time since the sending before."""
     timeout: i64 = timeout_of(transfer)
-    idle: i64 = seg.time_ns - transfer.last_data_time
+    idle: i64 = now - transfer.last_data_time
     if transfer.loss_until >= 0 and transfer.backoff == 0 and idle < timeout:
         return False  # an ACK has come since the time-out and brings the next one
     return since >= timeout - timeout // 8 and idle >= timeout // 2
@@ -126,7 +126,7 @@ def cause_of(
         # The probe fires two round trips after the last segment, well before the time-out (RFC 8985 section 7.2).
         if idle >= transfer.srtt and since < timeout + transfer.srtt:
             return CAUSE_TAIL_LOSS_PROBE
-    if timer_fired(transfer, seg, since):
+    if timer_fired(transfer, seg.time_ns, since):
         return CAUSE_TIMEOUT
     if receiver.duplicate_run > 0 or receiver.sack_high >= 0:
         return CAUSE_SACK if receiver.sack_high >= 0 else CAUSE_FAST
