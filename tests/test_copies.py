@@ -270,6 +270,14 @@ def test_a_sender_that_keeps_the_identification_when_it_repeats() -> None:
     assert causes(scenario(lines))[4:6] == ["timeout", "timeout"]
 
 
+def test_a_packet_with_the_old_timestamp_was_held_by_the_network() -> None:
+    """However late: what is sent again has a new timestamp, whatever its identification."""
+    head = OPEN.replace("0.000 ", "timestamps: yes\n0.000 ", 1)
+    data = "+.001 C > S P. (100)\n+.01 S > C .\n"
+    assert causes(scenario(data + "+.500 again 4\n+.01 S > C .\n", head))[5] == "network-duplicate"
+    assert causes(scenario(data + "+.500 C > S P. 1:101(100) id 4099\n", head))[5] == "spurious"
+
+
 def test_an_identification_that_is_always_the_same_proves_nothing() -> None:
     open_ = "# Test.\n0.000 C > S S id 1\n+.010 S > C S.\n+.001 C > S . id 1\n"
     lines = "+.001 C > S P. (100) id 1\n+.0001 C > S P. (100) id 1\n+.0001 C > S P. (100) id 1\n+.0001 C > S P. (100) id 1\n"

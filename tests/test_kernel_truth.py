@@ -1,69 +1,52 @@
-"""The state paths that the capture proves against those that the kernel took while it was recorded (sample_pcaps/truth.json)."""
+"""State paths, retransmissions and their causes against those of the kernel while it was recorded: see :mod:`tests.kernel`."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from functools import cache
 
 import pytest
 
-from tcpscope.state.connection import Connection
-from tcpscope.state.endpoint import Endpoint
-from tcpscope.wire.address import endpoints
-from tests.paths import connections, names
-
-SAMPLES = Path(__file__).parent.parent / "sample_pcaps"
-TRUTH = json.loads((SAMPLES / "truth.json").read_text())
-
-# Where the capture cannot show all that the kernel did: what it shows must be a part of the kernel's path, in one piece.
-LESS_VISIBLE = {
-    "accept-queue-full": "a request that times out in the listener sends nothing",
-    "cut-capture": "the file ends before the connection does",
-    "fin-never-answered": "the peer's FIN was dropped after the capture point for good; giving up sends nothing",
-    "half-open-flood": "a request that times out in the listener sends nothing; the clients are raw sockets",
-    "handshake-cut-off": "the file ends before the connection does",
-    "mid-connection": "the file begins in the middle",
-    "one-sided": "one direction is missing",
-    "unanswered": "giving up sends nothing",
-    "unanswered-linear": "giving up sends nothing",
-}
-# Where the capture proves something else than what one kernel did, on purpose.
-DIFFERENT = {
-    "accept-queue-full-rst": "an RST in SYN-RECEIVED looks like one in ESTABLISHED: the client's ACK was seen",
-    "port-reused-unsafely": "Linux was made to forget the TIME-WAIT of the first connection",
-    "http-many": "the tracepoint does not show the first state of the sockets of one program",
-    "keep-alive-dead-peer": "the RST was dropped behind the capture point",
-    "raw-ip": "the listener's request sockets have the same name as the connection",
-    "stale-syn-nobody-there": "a reset request returns to LISTEN (RFC 9293 3.10.7.4); Linux closes its request socket",
-    "time-wait-not-held": "Linux was told to hold no TIME-WAIT; the protocol puts the side into it (row T3)",
-}
+from tests import kernel
+from tests.kernel import CAUSES_GOAL, TRUTH, Comparison
 
 
-def place(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+@cache
+def compared(name: str) -> Comparison:
+    """One sample, compared once."""
+    return kernel.compare(name)
 
 
-def sides(conn: Connection) -> list[tuple[str, str, Endpoint]]:
-    source, source_port, target, target_port = endpoints(conn.key)
-    client, server = place(source, source_port), place(target, target_port)
-    return [(client, server, conn.client), (server, client, conn.server)]
+every_sample = pytest.mark.parametrize("name", sorted(TRUTH))
 
 
-@pytest.mark.parametrize("name", sorted(TRUTH))
+@every_sample
 def test_paths_are_the_kernel_s(name: str) -> None:
-    truth = TRUTH[name]
-    found = connections((SAMPLES / truth["file"]).read_bytes())
-    for socket in truth["sockets"]:
-        expected = " ".join(state for state, _ in socket["states"])
-        ours = [
-            names(endpoint)
-            for conn in found
-            for local, remote, endpoint in sides(conn)
-            if (local, remote) == (socket["local"], socket["remote"])
-        ]
-        if name in LESS_VISIBLE:
-            assert not ours or any(path in expected for path in ours), f"{socket['local']}: {expected}, capture {ours}"
-            continue
-        assert expected in ours or name in DIFFERENT, (
-            f"{socket['side']} {socket['local']}: kernel {expected}, capture {ours}"
-        )
+    assert compared(name).paths != "WRONG", compared(name).reason
+
+
+@every_sample
+def test_as_many_retransmissions_as_the_kernel_sent(name: str) -> None:
+    found = compared(name)
+    assert {side: counts.total() for side, counts in found.ours.items()} == {
+        side: counts.total() for side, counts in found.kernel.items()
+    }
+
+
+@every_sample
+def test_what_the_kernel_took_back_was_needless(name: str) -> None:
+    assert compared(name).spurious == compared(name).undone
+
+
+def test_the_causes_are_those_that_the_kernel_counted() -> None:
+    found = [compared(name) for name in TRUTH]
+    assert sum(one.matched for one in found) >= CAUSES_GOAL * sum(one.sent for one in found)
+
+
+def test_the_command_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert kernel.main(["timeout-retransmit", "unanswered"]) == 0
+    first, second, totals = capsys.readouterr().out.splitlines()
+    assert "paths equal" in first
+    assert "retransmissions 2 of 2, causes 2 (client loss 2)" in first
+    assert second.endswith("[giving up sends nothing]")
+    assert totals.endswith("6 of 6; causes equal 6 of 6 (100.0 %)")
+    assert kernel.main(["no-such-sample"]) == 2

@@ -16,8 +16,10 @@ from tcpscope.state.facts import (
     CAUSE_REORDERING,
     CAUSE_SACK,
     CAUSE_SPURIOUS,
+    CAUSE_SYN,
     CAUSE_TAIL_LOSS_PROBE,
     CAUSE_TIMEOUT,
+    CAUSE_UNKNOWN,
     OUT_OF_ORDER,
     PROOF_ACK,
     PROOF_STEP,
@@ -83,6 +85,8 @@ def _sent_again(
     if me.syn_frame != 0 and me.syn_options & conn.side(1 - side).syn_options & OPTION_SACK == 0:
         tail = False  # loss probes need SACK (RFC 8985 section 4)
     cause: i64 = recovery.cause_of(me, t, r, seg, sent, since)
+    if cause == CAUSE_UNKNOWN and sent is None and t.first_data_frame == me.syn_frame and seg.seq == me.base:
+        cause = CAUSE_SYN  # the data that the SYN had carried, and that was not taken (RFC 7413 section 4.2.2)
     number: i64 = 0
     if cause == CAUSE_TIMEOUT and recovery.timer_fired(t, seg.time_ns, since):
         if t.backoff == 1 and spurious.was_probe(conn, side, t, seg, end, since):
@@ -99,7 +103,7 @@ def _sent_again(
         number = t.srtt
     elif cause == CAUSE_SPURIOUS:
         number = PROOF_ACK * PROOF_STEP + CAUSE_SPURIOUS
-    if cause != CAUSE_SPURIOUS and cause != CAUSE_PATH_MTU:
+    if cause != CAUSE_SPURIOUS and cause != CAUSE_PATH_MTU and cause != CAUSE_SYN:
         if filled_hole:
             t.lost_before += 1
         else:

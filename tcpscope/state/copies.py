@@ -36,9 +36,10 @@ from tcpscope.state.recovery import DUPLICATES_FOR_FAST, ip_id_order
 from tcpscope.state.seq import diff
 from tcpscope.wire.segment import FIN, RST, SYN, Segment
 
-# How much later a copy may come. Longer than that it may be sent again: some senders give it the same identification
-# (RFC 1122 section 3.2.1.5).
+# How much later a copy may come. Longer than that it may be sent again, as some senders give it the same identification
+# (RFC 1122 section 3.2.1.5), but none the same timestamp: with both it is a packet that the network held for so long.
 COPY_LIMIT_NS: Final = 100_000_000
+LATE_LIMIT_NS: Final = 30_000_000_000
 GENERATION: Final = 4096  # segments remembered at least; at most twice as many
 PLAIN_LIMIT_NS: Final = 1_000_000  # no sender repeats anything so soon unless the other side asks for it
 ANSWER_LIMIT_NS: Final = 500_000_000  # a receiver acknowledges old bytes at once, a round trip later at most
@@ -50,8 +51,9 @@ KEY_MASK: Final = 0x3FFFFFFFFFFFFFFF
 class Seen:
     """A segment that may come again."""
 
-    def __init__(self, seg: Segment, number: i64) -> None:
+    def __init__(self, conn: Connection, seg: Segment, number: i64) -> None:
         self.key: bytes = seg.key
+        self.since: i64 = conn.first_frame  # where its connection begins
         self.frame: i64 = seg.frame
         self.time_ns: i64 = seg.time_ns  # of its latest copy
         self.number: i64 = number  # among the segments of its side, from 1
@@ -112,7 +114,7 @@ class CopyWatch:
             return self._old(conn, side, me, peer, seg)
         return False
 
-    def remember(self, me: Endpoint, seg: Segment) -> None:
+    def remember(self, conn: Connection, me: Endpoint, seg: Segment) -> None:
         """A segment that is no copy, while :attr:`watching`."""
         if me.copied is not None and says_nothing(seg):
             me.copied.untold += 1
@@ -124,7 +126,7 @@ class CopyWatch:
             if not self.watching:
                 self.before = {}
                 return
-        self.latest[fingerprint(seg)] = Seen(seg, me.segments + 1)
+        self.latest[fingerprint(seg)] = Seen(conn, seg, me.segments + 1)
 
     def _remembered(self, conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> bool:
         """A copy of one of the latest segments of the capture."""
@@ -135,6 +137,8 @@ class CopyWatch:
         if seen is None or not looks_like(seen, seg):
             return False
         interval: i64 = seg.time_ns - seen.time_ns
+        if interval >= COPY_LIMIT_NS and seen.since != conn.first_frame:
+            return False  # to a new connection on the same ports an old packet is news
         place: i64 = place_of(seg, seen.interface, seen.encapsulation, seen.ttl)
         constant: bool = seen.number > 1 and seg.ip_id == me.first_ip_id
         if not self._is_same(me, peer, seg, place, interval, constant):
@@ -200,10 +204,12 @@ class CopyWatch:
 
     def _is_same(self, me: Endpoint, peer: Endpoint, seg: Segment, place: i64, interval: i64, constant: bool) -> bool:
         """Is an equal segment a copy, or did its sender mean it? ``constant``: the identification says nothing."""
-        if interval <= -COPY_LIMIT_NS or interval >= COPY_LIMIT_NS:
+        if interval <= -COPY_LIMIT_NS or interval >= LATE_LIMIT_NS:
             return False
         if seg.ip_id > 0 and not constant:
-            return True
+            return interval < COPY_LIMIT_NS or seg.ts_val >= 0
+        if interval >= COPY_LIMIT_NS:
+            return False
         r: Transfer | None = peer.transfer
         if seg.length > 0 and r is not None and r.duplicate_run >= DUPLICATES_FOR_FAST:
             return False  # asked for again
@@ -243,7 +249,7 @@ class CopyWatch:
             copied.other_encapsulation += 1
         elif place == COPY_OTHER_HOP:
             copied.other_hop += 1
-        elif self.delay > 0 and interval > 4 * self.delay + PLAIN_LIMIT_NS:
+        elif interval >= COPY_LIMIT_NS or (self.delay > 0 and interval > 4 * self.delay + PLAIN_LIMIT_NS):
             copied.late += 1
             place = COPY_LATE
             cause = CAUSE_NETWORK_DUPLICATE

@@ -148,7 +148,7 @@ class FlowTable:
                 machine.copy(conn, seg)
                 return
             if copies.watching:
-                copies.remember(me, seg)
+                copies.remember(conn, me, seg)
         machine.segment(conn, side, seg)
 
     def left_out(self, seg: Segment) -> None:

@@ -76,8 +76,10 @@ def syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
     me.syn_last_frame = seg.frame
     me.syn_last_time = seg.time_ns
     me.syn_ts = seg.ts_val
-    if answer and me.state == SYN_SENT and peer.syn_frame != 0:
+    if answer and me.state == SYN_SENT:
         # Simultaneous open (figure 7): the own SYN again, now with the ACK of the SYN that crossed it.
+        if peer.syn_frame == 0:
+            return  # which is not in the capture, or is the own one of a socket that connects to itself
         me.move(RECEIVE_SYN, peer.syn_frame, peer.syn_time)
         conn.simultaneous_open = True
         if peer.state == SYN_RECEIVED:
