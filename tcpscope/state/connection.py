@@ -6,6 +6,7 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from tcpscope.state.durations import Timing
 from tcpscope.state.endpoint import Endpoint, Transfer
 from tcpscope.state.facts import CLIENT, SERVER, Fact, FactLog
 from tcpscope.state.listeners import Listener
@@ -53,10 +54,11 @@ class Connection:
         self.first_frame: i64 = frame
         self.last_frame: i64 = frame
         self.first_time: i64 = time_ns
-        self.last_time: i64 = time_ns
+        self.last_time: i64 = time_ns  # the latest time; the clock of a capture may step back
         self.client: Endpoint = Endpoint()
         self.server: Endpoint = Endpoint()
         self.log: FactLog | None = None
+        self.timing: Timing | None = None  # where the time went; None while there is no more than SYNs of one side
         self.tls: TlsConnection | None = None
         self.zeek: ZeekWhole | None = None  # only where it was asked for
         self.zeek_rows: list[ZeekRow] | None = None  # as Zeek's timers cut the connection

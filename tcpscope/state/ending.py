@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
+from tcpscope.state import timing
 from tcpscope.state.connection import Connection
 from tcpscope.state.copies import settle
 from tcpscope.state.endpoint import Endpoint, Transfer
@@ -61,6 +62,7 @@ def finish(conn: Connection, now: i64, msl_ns: i64) -> None:
     settle(conn)
     _finish_side(conn, CLIENT, now, msl_ns)
     _finish_side(conn, SERVER, now, msl_ns)
+    timing.finish(conn)
     client: Transfer = conn.client.opened()
     server: Transfer = conn.server.opened()
     silent: bool = conn.client.segments == 0 or conn.server.segments == 0

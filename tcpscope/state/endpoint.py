@@ -277,6 +277,7 @@ class Transfer:
         self.syn_edge: i64 = -1  # right edge that the SYN-ACK gave
         self.shrunk_from: i64 = -1  # the edge was taken back: where it stood, and to where
         self.shrunk_to: i64 = -1
+        self.tight_frame: i64 = 0  # the latest data after which there was not room for as much again
         self.full_since: i64 = 0
         self.full_frame: i64 = 0  # 0: there is room
         # Closing
@@ -300,7 +301,10 @@ class Transfer:
         self.time_wait_since: i64 = 0  # 2 MSL clock: start, restarted by T2
         self.time_wait_frame: i64 = 0  # 0: never in TIME-WAIT
         # Round trips from the capture point to the other side and back
-        self.rtt: Quantiles | None = None
+        self.rtt: Quantiles | None = None  # by Karn's rule (RFC 6298 section 3)
+        self.stamp_rtt: Quantiles | None = None  # by timestamps (RFC 7323 section 4)
+        self.stamp: i64 = -1  # timestamp sent whose echo is awaited; -1: none
+        self.stamp_time: i64 = 0
         self.srtt: i64 = -1  # smoothed, RFC 6298
         self.rttvar: i64 = 0
         # Retransmissions of this side
@@ -347,6 +351,7 @@ class Endpoint:
         self.first_interface: i64 = 0
         self.first_encapsulation: i64 = 0
         self.copied: Copied | None = None
+        self.silence: i64 = 0  # longest time between two of its segments
         self.bad_checksums: i64 = 0
         self.transfer: Transfer | None = None
 

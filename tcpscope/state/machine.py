@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.state import closing, oddities, opening, options_check, transfer, window
+from tcpscope.state import closing, oddities, opening, options_check, timing, transfer, window
 from tcpscope.state.connection import (
     COMPLETE_ACK,
     COMPLETE_DATA,
@@ -57,8 +57,8 @@ def segment(conn: Connection, side: i64, seg: Segment) -> None:
             if flags & RST == 0 and seg.ttl != me.ttl:
                 me.ttl_before = me.ttl
                 me.ttl = seg.ttl
-            me.last_time = seg.time_ns
-            conn.last_time = seg.time_ns
+            timing.segment(conn, side, me, peer, seg)
+            _passed(conn, me, seg)
             return
     if seg.length > 0 and flags & RST == 0:
         if conn.tls is None or not conn.tls.off:
@@ -71,7 +71,10 @@ def segment(conn: Connection, side: i64, seg: Segment) -> None:
     if flags & ACK != 0 and flags & RST == 0:
         transfer.acknowledge(conn, side, me, peer, seg)
         window.advertised(conn, side, me, peer, seg)
+    timing.segment(conn, side, me, peer, seg)
     t: Transfer = me.opened()
+    if seg.ts_val >= 0:
+        timing.timestamps(conn, t, peer, seg)
     if seg.ts_val != t.ts_val:
         if 0 <= t.ts_val < seg.ts_val and seg.ts_val - t.ts_val < HALF:
             t.ts_val = seg.ts_val
@@ -80,15 +83,24 @@ def segment(conn: Connection, side: i64, seg: Segment) -> None:
     if seg.ttl != me.ttl:
         me.ttl_before = me.ttl
         me.ttl = seg.ttl
+    _passed(conn, me, seg)
+
+
+def _passed(conn: Connection, me: Endpoint, seg: Segment) -> None:
+    """The clock of the connection, which does not go back where that of the capture does."""
+    if me.segments > 1 and seg.time_ns - me.last_time > me.silence:
+        me.silence = seg.time_ns - me.last_time
     me.last_time = seg.time_ns
-    conn.last_time = seg.time_ns
+    if seg.time_ns > conn.last_time:
+        conn.last_time = seg.time_ns
 
 
 def copy(conn: Connection, seg: Segment) -> None:
     """A segment that was captured before (see copies): nothing has happened, but Wireshark counts it."""
     _completeness(conn, seg)
     conn.last_frame = seg.frame
-    conn.last_time = seg.time_ns
+    if seg.time_ns > conn.last_time:
+        conn.last_time = seg.time_ns
 
 
 def _completeness(conn: Connection, seg: Segment) -> None:

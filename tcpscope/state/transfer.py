@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from tcpscope.state import again, holes, oddities, options_check, overlap, recovery, spurious
+from tcpscope.state import again, holes, oddities, options_check, overlap, recovery, spurious, window
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Endpoint, Quantiles, Sent, Transfer
 from tcpscope.state.facts import (
@@ -20,7 +20,6 @@ from tcpscope.state.facts import (
     DUPLICATE_SACK,
     KEEP_ALIVE,
     SACK_OF_UNSENT,
-    WINDOW_FULL,
     WINDOW_STALL,
     ZERO_WINDOW_PROBE,
 )
@@ -101,16 +100,8 @@ def _advance(
         t.full_frame = 0
     if r.right_edge >= 0:
         over: i64 = diff(end, r.right_edge)
-        if over == 0:
-            t.window_full += 1
-            t.full_frame = seg.frame
-            t.full_since = seg.time_ns
-            conn.note(WINDOW_FULL, side, seg.frame, seg.time_ns, 0, diff(end, me.una) if me.una >= 0 else 0, 0)
-        elif over > 0 and t.exceeded_frame == 0 and not (r.zero_frame != 0 and over == 1):
-            # Not yet proved: the ACK that opened the window may be missing in the capture.
-            t.exceeded_frame = seg.frame
-            t.exceeded_time = seg.time_ns
-            t.exceeded_end = end
+        if over + seg.length > 0:
+            window.filled(conn, side, me, t, r, seg, end, over)
 
 
 def _remember(t: Transfer, seg: Segment, seq: i64, end: i64) -> None:

@@ -7,7 +7,7 @@ from mypy_extensions import i64
 from tcpscope.state import oddities
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Endpoint, Transfer
-from tcpscope.state.facts import WINDOW_EXCEEDED, ZERO_WINDOW
+from tcpscope.state.facts import WINDOW_EXCEEDED, WINDOW_FULL, ZERO_WINDOW
 from tcpscope.state.seq import diff
 from tcpscope.wire.segment import FIN, RST, SYN, Segment
 
@@ -49,3 +49,20 @@ def advertised(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: S
             t.right_edge = edge
         elif edge != t.right_edge:
             oddities.window_below_edge(conn, side, me, peer, t, seg)
+
+
+def filled(
+    conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, seg: Segment, end: i64, over: i64
+) -> None:
+    """The window has no room for as much again after this segment, which ends ``over`` bytes beyond its edge."""
+    t.tight_frame = seg.frame
+    if over == 0:
+        t.window_full += 1
+        t.full_frame = seg.frame
+        t.full_since = seg.time_ns
+        conn.note(WINDOW_FULL, side, seg.frame, seg.time_ns, 0, diff(end, me.una) if me.una >= 0 else 0, 0)
+    elif over > 0 and t.exceeded_frame == 0 and not (r.zero_frame != 0 and over == 1):
+        # Not yet proved: the ACK that opened the window may be missing in the capture.
+        t.exceeded_frame = seg.frame
+        t.exceeded_time = seg.time_ns
+        t.exceeded_end = end

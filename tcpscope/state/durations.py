@@ -1,0 +1,57 @@
+"""Where the time of one connection went, and what was timed on the way: the records that :mod:`tcpscope.state.timing` fills.
+
+Made when a second kind of segment comes, so that a SYN that nobody answers costs nothing. Times and durations are nanoseconds.
+"""
+
+from __future__ import annotations
+
+from mypy_extensions import i64, mypyc_attr
+
+from tcpscope.state.endpoint import Quantiles
+from tcpscope.state.facts import NOBODY
+
+
+@mypyc_attr(acyclic=True)
+class SideTiming:
+    """What one side spent, and what was timed of the data that it sent."""
+
+    def __init__(self) -> None:
+        self.thinking: i64 = 0  # its program had the word and said nothing
+        self.transfer: i64 = 0  # it sent data
+        self.loss: i64 = 0  # it waited for what it then sent again, or for the answer to that
+        self.window: i64 = 0  # it could not send: the other side's window was full or closed
+        self.longest_thinking: i64 = 0
+        self.thinking_frame: i64 = 0  # the segment that ended the longest
+        self.thinking_after: i64 = 0  # the other side's latest data before it (0: none)
+        self.thinking_proved: bool = False  # an ACK of its own shows that it had that data before it thought
+        self.losses: i64 = 0  # episodes: retransmissions until all that was sent before them is acknowledged
+        self.loss_flight_min: i64 = -1  # bytes in flight when an episode began
+        self.loss_flight_max: i64 = -1
+
+
+@mypyc_attr(acyclic=True)
+class Timing:
+    """The shares of one connection's life. Everything up to ``mark`` is given to one of them; see docs/numbers.md."""
+
+    def __init__(self, begin: i64) -> None:
+        self.client: SideTiming = SideTiming()
+        self.server: SideTiming = SideTiming()
+        self.network: i64 = 0
+        self.idle: i64 = 0
+        self.mark: i64 = begin
+        self.open: bool = False  # a segment without SYN was seen
+        self.special: bool = True  # the next segment needs a closer look: opening, recovery or a closed window
+        # The message under way: new data (or FIN) of one side, until the other side says something new
+        self.owner: i64 = NOBODY
+        self.latest: i64 = 0  # time of its latest segment
+        self.quiet: i64 = 0  # since when all of it is acknowledged; 0: it is not
+        self.owes: bool = False  # the client has asked, the server has not answered
+        self.blocked: i64 = NOBODY  # who cannot send for want of window
+        self.recovering: i64 = NOBODY  # who has sent something again that is not acknowledged yet
+        self.recover: i64 = 0  # its highest sequence number then
+        self.exchanges: i64 = 0  # messages of the client that the server answered
+        self.responses: Quantiles | None = None  # from the end of such a message to the first data of the answer
+
+    def side(self, side: i64) -> SideTiming:
+        """The part of a side."""
+        return self.client if side == 0 else self.server
