@@ -74,14 +74,15 @@ def test_a_request_that_is_acknowledged_at_once_and_answered_late() -> None:
     )
     assert shares(text) == {"client thinking": 5, "network": 30, "server thinking": 300, "idle": 20}
     server = timing(text).server
-    assert server.longest_thinking == 300 * MS
-    assert (server.thinking_after, server.thinking_frame, server.thinking_proved) == (4, 6, True)
+    assert server.longest_wait == 300 * MS
+    assert (server.wait_began, server.wait_ended) == (4, 6)
+    assert (server.wait_answered, server.wait_proved) == (True, True)
 
 
 def test_an_answer_with_the_acknowledgement_in_it_is_the_paths_up_to_its_round_trip() -> None:
     text = OPENED_10 + "+.005 C > S P. (100)\n+.050 S > C P. (200)\n+0 C > S .\n"
     assert shares(text) == {"client thinking": 5, "network": 20, "server thinking": 40}
-    assert not timing(text).server.thinking_proved
+    assert not timing(text).server.wait_proved
 
 
 def test_at_the_server_the_way_to_it_takes_no_time() -> None:
@@ -137,6 +138,14 @@ def test_a_client_that_goes_on_did_not_wait_for_an_answer() -> None:
 def test_a_request_never_answered_is_the_servers_time() -> None:
     text = OPENED_10 + "+0 C > S P. (100)\n+.010 S > C .\n+2 C > S F.\n+.010 S > C .\n"
     assert shares(text) == {"network": 30, "server thinking": 2000}
+    server = timing(text).server
+    assert (server.longest_wait, server.wait_answered, server.wait_proved) == (2000 * MS, False, True)
+
+
+def test_keep_alives_do_not_answer_a_request() -> None:
+    text = OPENED_10 + "+0 C > S P. (100)\n+.010 S > C .\n+2 C > S . seq 100 stray\n+.010 S > C .\n+2 S > C P. (5)\n"
+    assert shares(text) == {"network": 20, "server thinking": 4010}
+    assert timing(text).server.longest_wait == 4010 * MS
 
 
 def test_keep_alives_show_that_nobody_has_anything_to_say() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tcpscope.report import model
 from tcpscope.report.build_tls import tls_report
 from tcpscope.rules import capture_offload, verdicts
+from tcpscope.rules.measures import numbers_of, spread
 from tcpscope.state.connection import END_NAMES, ROLE_NAMES
 from tcpscope.state.endpoint import (
     OPTION_FAST_OPEN,
@@ -15,7 +16,6 @@ from tcpscope.state.endpoint import (
     OPTION_SCALE,
     OPTION_TIMESTAMPS,
     Endpoint,
-    Quantiles,
     Transfer,
 )
 from tcpscope.state.transitions import STATE_NAMES, UNKNOWN
@@ -69,6 +69,7 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
         lossy=conn.lossy,
         one_sided=conn.one_sided,
         frame_times=_frame_times(conn),
+        numbers=numbers_of(conn),
         tls=tls_report(conn),
         findings=ordered(findings),
     )
@@ -198,7 +199,7 @@ def _side(end: Endpoint) -> model.Side:
         for step in end.steps
         if step.state != UNKNOWN
     )
-    return model.Side(steps, _syn(end), _traffic(end, transfer), _round_trips(transfer.rtt))
+    return model.Side(steps, _syn(end), _traffic(end, transfer), spread(transfer.rtt))
 
 
 def _syn(end: Endpoint) -> model.SynOptions | None:
@@ -243,12 +244,6 @@ def _traffic(end: Endpoint, transfer: Transfer) -> model.Traffic:
         copies=0 if end.copied is None else end.copied.by_capture,
         network_duplicates=0 if end.copied is None else end.copied.by_network,
     )
-
-
-def _round_trips(rtt: Quantiles | None) -> model.RoundTrips:
-    if rtt is None or rtt.count == 0:
-        return model.RoundTrips(0, None, None, None, None)
-    return model.RoundTrips(rtt.count, rtt.minimum, rtt.quantile(1, 2), rtt.quantile(95, 100), rtt.maximum)
 
 
 def _copies(totals: CopyTotals) -> model.Copies:

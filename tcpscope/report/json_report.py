@@ -15,6 +15,7 @@ from tcpscope.report.quantities import rfc3339, seconds
 
 if TYPE_CHECKING:
     from tcpscope.rules.base import Finding
+    from tcpscope.rules.measures import Numbers, SideNumbers, Spread
     from tcpscope.rules.verdicts import Handshake, TimeWait
 
 SCHEMA: Final = "tcpscope/1"
@@ -34,6 +35,7 @@ def dumps(value: Value) -> str:
 
 def connection_object(connection: model.ConnectionReport) -> Object:
     """A connection as in ``captures[].connections[]``."""
+    numbers = connection.numbers
     return {
         "stream": connection.stream,
         "community_id": connection.community_id,
@@ -60,14 +62,23 @@ def connection_object(connection: model.ConnectionReport) -> Object:
         "lossy": connection.lossy,
         "one_sided": connection.one_sided,
         "traffic": {
-            "client": _traffic(connection.client_side.traffic),
-            "server": _traffic(connection.server_side.traffic),
+            "client": _traffic(connection.client_side.traffic, numbers.client),
+            "server": _traffic(connection.server_side.traffic, numbers.server),
         },
         "rtt": {
             "handshake": _seconds(connection.handshake.rtt_ns),
-            "client": _round_trips(connection.client_side.rtt),
-            "server": _round_trips(connection.server_side.rtt),
+            "to_server": _seconds(numbers.rtt_to_server_ns),
+            "to_client": _seconds(numbers.rtt_to_client_ns),
+            "client": _spread(connection.client_side.rtt),
+            "server": _spread(connection.server_side.rtt),
+            "timestamps": {
+                "client": _spread(numbers.client.stamp_rtt),
+                "server": _spread(numbers.server.stamp_rtt),
+            },
         },
+        "time": _time_spent(numbers),
+        "responses": _spread(numbers.responses),
+        "negotiated": numbers.negotiated._asdict(),
         "tls": None if connection.tls is None else _tls(connection.tls),
         "diagnosis": None,
         "findings": [finding_object(finding) for finding in connection.findings],
@@ -217,7 +228,7 @@ def _syn(syn: model.SynOptions | None) -> Object | None:
     }
 
 
-def _traffic(traffic: model.Traffic) -> Object:
+def _traffic(traffic: model.Traffic, numbers: SideNumbers) -> Object:
     return {
         "segments": traffic.segments,
         "payload_segments": traffic.payload_segments,
@@ -241,6 +252,13 @@ def _traffic(traffic: model.Traffic) -> Object:
         "min_window": traffic.min_window,
         "max_window": traffic.max_window,
         "max_in_flight": traffic.max_in_flight,
+        "losses": numbers.losses,
+        "min_in_flight_at_loss": numbers.min_flight_at_loss,
+        "max_in_flight_at_loss": numbers.max_flight_at_loss,
+        "retransmitted_share": _rounded(numbers.retransmitted_share, 6),
+        "data_time": _seconds(numbers.data_ns),
+        "throughput": _rounded(numbers.throughput, 3),
+        "goodput": _rounded(numbers.goodput, 3),
         "bad_checksums": traffic.bad_checksums,
         "copies": traffic.copies,
         "network_duplicates": traffic.network_duplicates,
@@ -260,7 +278,7 @@ def _copies(copies: model.Copies) -> Object:
     }
 
 
-def _round_trips(rtt: model.RoundTrips) -> Object:
+def _spread(rtt: Spread) -> Object:
     return {
         "samples": rtt.samples,
         "min": _seconds(rtt.min_ns),
@@ -268,6 +286,28 @@ def _round_trips(rtt: model.RoundTrips) -> Object:
         "p95": _seconds(rtt.p95_ns),
         "max": _seconds(rtt.max_ns),
     }
+
+
+def _time_spent(numbers: Numbers) -> Object:
+    return {
+        "total": seconds(numbers.life_ns),
+        "shares": {name: seconds(span) for name, span in numbers.shares().items()},
+        "sides": {"client": _side_time(numbers.client), "server": _side_time(numbers.server)},
+    }
+
+
+def _side_time(side: SideNumbers) -> Object:
+    return {
+        "thinking": seconds(side.thinking_ns),
+        "transfer": seconds(side.transfer_ns),
+        "loss": seconds(side.loss_ns),
+        "window": seconds(side.window_ns),
+        "longest_silence": seconds(side.longest_silence_ns),
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _tls(tls: model.TlsReport) -> Object:

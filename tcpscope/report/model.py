@@ -16,6 +16,7 @@ from tcpscope.rules.words import address_port
 
 if TYPE_CHECKING:
     from tcpscope.rules.base import Finding
+    from tcpscope.rules.measures import Numbers, Spread
     from tcpscope.rules.verdicts import Handshake, Teardown, TimeWait
 
 SEVERITIES: Final = ("error", "warning", "note")
@@ -82,23 +83,13 @@ class Traffic(NamedTuple):
     network_duplicates: int  # delivered again by the network, left out as well
 
 
-class RoundTrips(NamedTuple):
-    """Times from a side's data to the acknowledgement, as seen at the capture point."""
-
-    samples: int
-    min_ns: int | None
-    median_ns: int | None
-    p95_ns: int | None
-    max_ns: int | None
-
-
 class Side(NamedTuple):
-    """One side of a connection. ``syn`` is None where its SYN was not captured."""
+    """One side of a connection. ``syn`` is None where its SYN was not captured; ``rtt``: round trips of its data by Karn's rule."""
 
     states: tuple[StateStep, ...]
     syn: SynOptions | None
     traffic: Traffic
-    rtt: RoundTrips
+    rtt: Spread
 
 
 class TlsMessage(NamedTuple):
@@ -179,6 +170,7 @@ class ConnectionReport(NamedTuple):
     lossy: bool
     one_sided: bool
     frame_times: Mapping[int, int]
+    numbers: Numbers
     tls: TlsReport | None
     findings: tuple[Finding, ...]
 

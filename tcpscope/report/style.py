@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 _SGR: Final = {"error": "1;31", "warning": "33", "note": "36", "good": "32", "head": "1", "dim": "2"}
 
-_ASCII: Final = str.maketrans("→←▶◀✕✓✗│⋮…–·×─µ", "><><X+-|:~--x-u")
+_ASCII: Final = str.maketrans("→←▶◀✕✓✗│⋮…–·×─µ█", "><><X+-|:~--x-u#")
 
 _NO_BREAK: Final = "\u00a0"
 _QUANTITY: Final = re.compile(r"(\d) (ns|µs|ms|s|min|h|d|B|[kMGTP]B|frames?|bytes?)\b")

@@ -7,12 +7,13 @@ from typing import Final
 
 from tcpscope.report.certificates import CertificateReport
 from tcpscope.report.escape import printable
-from tcpscope.report.model import ConnectionReport, FileReport, StateStep, SynOptions, TlsReport, Traffic
-from tcpscope.report.quantities import day_and_time, size
+from tcpscope.report.model import ConnectionReport, FileReport, StateStep, SynOptions, TlsReport
+from tcpscope.report.quantities import day_and_time
 from tcpscope.report.style import Style
 from tcpscope.report.table import table, table_width
 from tcpscope.report.text_connections import closed
 from tcpscope.report.text_findings import finding_text
+from tcpscope.report.text_numbers import data_text, time_text
 from tcpscope.rules import words
 
 ROLES: Final = {
@@ -50,31 +51,6 @@ TIME_WAIT: Final = {
     "not-applicable": "nobody entered it",
 }
 
-# Rows of the table of data; those with False are left out where both sides have nothing to show.
-_COUNTERS: Final[tuple[tuple[str, str, bool], ...]] = (
-    ("segments", "segments", True),
-    ("payload_segments", "segments with data", True),
-    ("large_segments", "larger than the MSS", False),
-    ("unique_bytes", "bytes", True),
-    ("unseen_bytes", "bytes acknowledged, not captured", False),
-    ("retransmitted_segments", "retransmitted segments", False),
-    ("retransmitted_bytes", "retransmitted bytes", False),
-    ("lost_before", "lost before the capture", False),
-    ("lost_behind", "lost behind the capture", False),
-    ("timeouts", "time-outs", False),
-    ("spurious_timeouts", "of these too early", False),
-    ("out_of_order", "out of order", False),
-    ("duplicate_acks", "duplicate ACKs", False),
-    ("keep_alives", "keep-alives", False),
-    ("zero_windows", "zero windows", False),
-    ("window_probes", "window probes", False),
-    ("window_full", "window filled", False),
-    ("max_in_flight", "most bytes in flight", False),
-    ("bad_checksums", "wrong checksums", False),
-    ("network_duplicates", "delivered twice, counted once", False),
-    ("copies", "captured twice, counted once", False),
-)
-
 
 def connection_text(style: Style, connection: ConnectionReport, files: Sequence[FileReport] = ()) -> str:
     """Everything that is known about one connection, in the order of its life."""
@@ -82,7 +58,8 @@ def connection_text(style: Style, connection: ConnectionReport, files: Sequence[
         _head(style, connection),
         _state_path(style, connection),
         _opening(style, connection),
-        _data(style, connection),
+        time_text(style, connection),
+        data_text(style, connection),
         _closing(style, connection),
     ]
     if connection.tls is not None:
@@ -188,39 +165,6 @@ def _syn_cells(syn: SynOptions | None) -> list[str]:
     if syn.sent > 1:
         options.append(f"sent ×{syn.sent}")
     return [str(syn.isn), " ".join(options)]
-
-
-def _data(style: Style, connection: ConnectionReport) -> str:
-    ours, theirs = connection.client_side, connection.server_side
-    rows = []
-    for field, name, always in _COUNTERS:
-        values: list[int] = [getattr(side.traffic, field) for side in (ours, theirs)]
-        if always or any(values):
-            rows.append([name, *(f"{value:,}" for value in values)])
-    if ours.traffic.zero_window_ns or theirs.traffic.zero_window_ns:
-        rows.append(["time with the window closed", *(words.span(s.traffic.zero_window_ns) for s in (ours, theirs))])
-    rows.append(["window advertised", _window(ours.traffic), _window(theirs.traffic)])
-    if ours.rtt.samples or theirs.rtt.samples:
-        rows.append(["round trips measured", *(f"{side.rtt.samples:,}" for side in (ours, theirs))])
-        rows.append(["round trip, shortest", _span(ours.rtt.min_ns), _span(theirs.rtt.min_ns)])
-        rows.append(["round trip, median", _span(ours.rtt.median_ns), _span(theirs.rtt.median_ns)])
-        rows.append(["round trip, 95 %", _span(ours.rtt.p95_ns), _span(theirs.rtt.p95_ns)])
-        rows.append(["round trip, longest", _span(ours.rtt.max_ns), _span(theirs.rtt.max_ns)])
-    total = ours.traffic.unique_bytes, theirs.traffic.unique_bytes
-    title = f"{style.paint('Data', 'head')}: {size(total[0])} from the client, {size(total[1])} from the server"
-    return f"{title}\n{table(style, ['sent by', 'client', 'server'], rows, right=(1, 2), indent='  ')}"
-
-
-def _window(traffic: Traffic) -> str:
-    if traffic.min_window is None or traffic.max_window is None:
-        return "–"
-    if traffic.min_window == traffic.max_window:
-        return f"{traffic.min_window:,}"
-    return f"{traffic.min_window:,}–{traffic.max_window:,}"
-
-
-def _span(value: int | None) -> str:
-    return "–" if value is None else words.span(value)
 
 
 def _closing(style: Style, connection: ConnectionReport) -> str:

@@ -20,10 +20,11 @@ class SideTiming:
         self.transfer: i64 = 0  # it sent data
         self.loss: i64 = 0  # it waited for what it then sent again, or for the answer to that
         self.window: i64 = 0  # it could not send: the other side's window was full or closed
-        self.longest_thinking: i64 = 0
-        self.thinking_frame: i64 = 0  # the segment that ended the longest
-        self.thinking_after: i64 = 0  # the other side's latest data before it (0: none)
-        self.thinking_proved: bool = False  # an ACK of its own shows that it had that data before it thought
+        self.longest_wait: i64 = 0  # that the other side had for its answer (or greeting), the path not counted
+        self.wait_began: i64 = 0  # frame of the other side's latest data before that (0: none)
+        self.wait_ended: i64 = 0  # frame of the answer, or of what ended the wait for it
+        self.wait_answered: bool = False
+        self.wait_proved: bool = False  # an ACK of its own shows that it had the other side's data
         self.losses: i64 = 0  # episodes: retransmissions until all that was sent before them is acknowledged
         self.loss_flight_min: i64 = -1  # bytes in flight when an episode began
         self.loss_flight_max: i64 = -1

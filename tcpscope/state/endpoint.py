@@ -30,6 +30,7 @@ OPTION_TIMESTAMPS: Final = 2
 OPTION_SCALE: Final = 4
 OPTION_FAST_OPEN: Final = 8
 OPTION_CUT: Final = 16  # the capture cut its options: what is missing may have been there
+OPTION_ECN: Final = 32  # by flags: ECE and CWR, in a SYN-ACK ECE alone (RFC 3328 section 6.1.1)
 
 
 class Step:

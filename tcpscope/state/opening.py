@@ -11,6 +11,7 @@ from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import (
     MIN_MSS,
     OPTION_CUT,
+    OPTION_ECN,
     OPTION_FAST_OPEN,
     OPTION_SACK,
     OPTION_SCALE,
@@ -47,7 +48,7 @@ from tcpscope.state.transitions import (
     SYN_SENT,
     UNKNOWN,
 )
-from tcpscope.wire.segment import ACK, Segment
+from tcpscope.wire.segment import ACK, CWR, ECE, Segment
 
 DISTRUST: Final = 2  # so many SYN-ACKs after the client's ACK, and an ACK no longer counts as received when it is seen
 
@@ -136,6 +137,8 @@ def _begin(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
         options |= OPTION_SCALE
     if seg.fast_open >= 0:
         options |= OPTION_FAST_OPEN
+    if seg.flags & (ECE | CWR) == (ECE if seg.flags & ACK != 0 else ECE | CWR):
+        options |= OPTION_ECN
     me.syn_options = options
     options_check.offered(conn, side, seg)
     if seg.length > 0:

@@ -60,14 +60,14 @@ def segment(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segm
             timing.latest = seg.time_ns
             timing.quiet = 0
         else:
-            _said(conn, timing, side, me, peer, seg)
+            _said(conn, timing, side, peer, seg)
         if t.tight_frame == seg.frame:
             _fills_window(timing, side, seg)
     elif timing.owner != NOBODY:
         if timing.quiet == 0 and not _in_flight(me if timing.owner == side else peer):
             timing.quiet = seg.time_ns
         if t.zero_frame == seg.frame:
-            _closes_window(timing, 1 - side, seg.time_ns)
+            _closes_window(conn, timing, 1 - side, seg.time_ns)
 
 
 def _begin(conn: Connection) -> Timing:
@@ -110,7 +110,7 @@ def _in_flight(endpoint: Endpoint) -> bool:
 # New data
 
 
-def _said(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
+def _said(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: Segment) -> None:
     """New data that begins a message, or goes on with it after a pause."""
     now: i64 = seg.time_ns
     owner: i64 = timing.owner
@@ -121,7 +121,7 @@ def _said(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: Endpo
             _give(timing, TRANSFER, owner, timing.latest)
         answered: bool = owner == NOBODY or timing.quiet != 0 or not _in_flight(peer)
         if answered:
-            _thought(conn, timing, side, me, peer, seg)
+            _thought(conn, timing, side, peer, seg)
         else:
             _give(timing, NETWORK, side, now)  # the two messages crossed
         if side == SERVER:
@@ -143,10 +143,10 @@ def _goes_on(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: S
             return  # the ACK had to reach it first: still the same message
         _give(timing, TRANSFER, side, timing.latest)
         _give(timing, NETWORK, side, timing.quiet)
-        _think(conn, timing, side, peer, seg, True)
+        _give(timing, THINKING, side, now)
     elif now - timing.latest > UNSEEN_ACK_NS + _patience(peer):
         _give(timing, TRANSFER, side, timing.latest)
-        _think(conn, timing, side, peer, seg, False)
+        _give(timing, THINKING, side, now)
     else:
         return
     timing.owes = False  # who pauses and goes on did not wait for an answer
@@ -160,31 +160,31 @@ def _patience(peer: Endpoint) -> i64:
     return max(PACING_NS, 2 * p.srtt)
 
 
-def _thought(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
+def _thought(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: Segment) -> None:
     """``side`` answers a message (or opens the conversation): the way there and back is the network's, the rest its own."""
-    if timing.quiet != 0 and timing.owner != NOBODY:
+    proved: bool = timing.quiet != 0 and timing.owner != NOBODY
+    if proved:
         _give(timing, NETWORK, side, timing.quiet)
-        _think(conn, timing, side, peer, seg, True)
-        return
-    if timing.owner != NOBODY or side == SERVER:
+    elif timing.owner != NOBODY or side == SERVER:
         # The ACK came with the answer: of the time since the message the shortest round trip is taken for the path.
         until: i64 = max(timing.latest, timing.mark) + _shortest(conn, side, peer)
         path: i64 = LOSS if timing.recovering == 1 - side else NETWORK
         _give(timing, path, 1 - side, min(until, seg.time_ns))
-    _think(conn, timing, side, peer, seg, False)
+    _awaited(timing, side, peer, seg.frame, seg.time_ns, proved, True)
 
 
-def _think(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: Segment, proved: bool) -> None:
-    """Give the time up to this segment to the program of ``side``."""
-    span: i64 = seg.time_ns - timing.mark
+def _awaited(timing: Timing, side: i64, asker: Endpoint, frame: i64, now: i64, proved: bool, answered: bool) -> None:
+    """The other side (``asker``) has waited for ``side`` until now: the time is that of its program."""
+    span: i64 = now - timing.mark
     one: SideTiming = timing.client if side == CLIENT else timing.server
-    if span > one.longest_thinking:
-        p: Transfer | None = peer.transfer
-        one.longest_thinking = span
-        one.thinking_frame = seg.frame
-        one.thinking_after = 0 if p is None else p.last_data_frame
-        one.thinking_proved = proved
-    _give(timing, THINKING, side, seg.time_ns)
+    if span > one.longest_wait:
+        t: Transfer | None = asker.transfer
+        one.longest_wait = span
+        one.wait_ended = frame
+        one.wait_began = 0 if t is None else t.last_data_frame
+        one.wait_proved = proved
+        one.wait_answered = answered
+    _give(timing, THINKING, side, now)
 
 
 def _shortest(conn: Connection, side: i64, peer: Endpoint) -> i64:
@@ -222,9 +222,9 @@ def _fills_window(timing: Timing, side: i64, seg: Segment) -> None:
     timing.special = True
 
 
-def _closes_window(timing: Timing, side: i64, now: i64) -> None:
+def _closes_window(conn: Connection, timing: Timing, side: i64, now: i64) -> None:
     """The other side has closed its window: ``side`` cannot send."""
-    _pause(timing, now)
+    _pause(conn, timing, now)
     timing.blocked = side
     timing.special = True
 
@@ -252,10 +252,13 @@ def _special(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: En
     new: bool = t is not None and t.highest_frame == seg.frame
     if not timing.open and not _opening(conn, timing, side, seg):
         return
-    if cause >= 0:
-        _again(timing, side, me, cause, now)
+    if conn.closed_time > 0 and now > conn.closed_time:
+        _pause(conn, timing, now)  # nobody waits for anything any more
+    elif cause >= 0:
+        _again(conn, timing, side, me, cause, now)
     elif flags & RST != 0:
-        _pause(timing, now)
+        _pause(conn, timing, now)
+        timing.owes = False
     elif new and flags & SYN == 0:
         if timing.recovering == side:
             _give(timing, TRANSFER, side, now)
@@ -264,12 +267,12 @@ def _special(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: En
             _give(timing, WINDOW, side, now)
             timing.blocked = NOBODY
         elif timing.blocked != NOBODY and timing.owner != side:
-            _pause(timing, now)
-        _said(conn, timing, side, me, peer, seg)
+            _pause(conn, timing, now)
+        _said(conn, timing, side, peer, seg)
         if t is not None and t.tight_frame == seg.frame:
             _fills_window(timing, side, seg)
     elif flags & FIN != 0 and t is not None and t.fin_frame == seg.frame:
-        _closed(conn, timing, side, me, peer, seg)
+        _closed(conn, timing, side, peer, seg)
     if flags & ACK != 0 and flags & RST == 0:
         if timing.recovering == 1 - side and diff(peer.una, timing.recover) >= 0:
             _give(timing, LOSS, 1 - side, now)
@@ -277,7 +280,7 @@ def _special(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: En
         if timing.blocked == 1 - side:
             _opens_window(timing, side, me, peer, now)
         elif t is not None and t.zero_frame == seg.frame:
-            _closes_window(timing, 1 - side, now)
+            _closes_window(conn, timing, 1 - side, now)
     if timing.quiet == 0 and timing.owner != NOBODY and not _in_flight(me if timing.owner == side else peer):
         timing.quiet = now
     timing.special = timing.recovering != NOBODY or timing.blocked != NOBODY or not timing.open
@@ -300,7 +303,7 @@ def _opening(conn: Connection, timing: Timing, side: i64, seg: Segment) -> bool:
     return timing.open
 
 
-def _again(timing: Timing, side: i64, me: Endpoint, cause: i64, now: i64) -> None:
+def _again(conn: Connection, timing: Timing, side: i64, me: Endpoint, cause: i64, now: i64) -> None:
     """A segment that brings no new data: sent again, a probe, a copy, or late."""
     if cause == CAUSE_NETWORK_DUPLICATE or cause == CAUSE_CAPTURE_COPY:
         return
@@ -309,7 +312,8 @@ def _again(timing: Timing, side: i64, me: Endpoint, cause: i64, now: i64) -> Non
             timing.latest = now
         return
     if cause == CAUSE_KEEP_ALIVE:
-        _pause(timing, now)
+        if not timing.owes or timing.quiet == 0:
+            _pause(conn, timing, now)
         return
     if timing.owner != NOBODY:
         _give(timing, TRANSFER, timing.owner, timing.latest)
@@ -333,7 +337,7 @@ def _again(timing: Timing, side: i64, me: Endpoint, cause: i64, now: i64) -> Non
         mine.loss_flight_max = flight
 
 
-def _pause(timing: Timing, now: i64) -> None:
+def _pause(conn: Connection, timing: Timing, now: i64) -> None:
     """Silence that ends without new data: by a keep-alive, an RST, a closing window or the end of the capture."""
     if timing.owner != NOBODY:
         _give(timing, TRANSFER, timing.owner, timing.latest)
@@ -347,10 +351,13 @@ def _pause(timing: Timing, now: i64) -> None:
         _give(timing, NETWORK, NOBODY, now)
     else:
         _give(timing, NETWORK, NOBODY, timing.quiet)
-        _give(timing, THINKING if timing.owes else IDLE, SERVER, now)
+        if timing.owes:
+            _awaited(timing, SERVER, conn.client, conn.last_frame, now, True, False)
+        else:
+            _give(timing, IDLE, NOBODY, now)
 
 
-def _closed(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
+def _closed(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: Segment) -> None:
     """The first FIN of a side, without data: it ends a message, or is one."""
     now: i64 = seg.time_ns
     p: Transfer | None = peer.transfer
@@ -359,9 +366,9 @@ def _closed(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: End
         _give(timing, TRANSFER, side, now)
     elif p is not None and p.fin_frame != 0 and timing.owner != NOBODY:
         _give(timing, TRANSFER, timing.owner, timing.latest)
-        _thought(conn, timing, side, me, peer, seg)  # the other side has closed: it had the word
+        _thought(conn, timing, side, peer, seg)  # the other side has closed: it had the word
     else:
-        _pause(timing, now)
+        _pause(conn, timing, now)
     timing.owner = side
     timing.latest = now
     timing.quiet = 0
@@ -396,4 +403,4 @@ def finish(conn: Connection) -> None:
         if conn.last_time == conn.first_time:
             return
         timing = _begin(conn)  # nothing but SYNs of one side
-    _pause(timing, conn.last_time)
+    _pause(conn, timing, conn.last_time)
