@@ -116,7 +116,20 @@ JUMPS: Final = (
     1 << 30,
     (1 << 31) - 1,
 )
-DELAYS: Final = (0, 1, 1000, 10**6, 2 * 10**8, SECOND, 59 * SECOND, 61 * SECOND, 601 * SECOND, 10_900 * SECOND, 10**17)
+DELAYS: Final = (
+    0,
+    1,
+    1000,
+    10**6,
+    2 * 10**8,
+    SECOND,
+    59 * SECOND,
+    61 * SECOND,
+    601 * SECOND,
+    10_900 * SECOND,
+    10**17,
+    1 << 62,
+)
 FLAGS: Final = (0x02, 0x12, 0x10, 0x18, 0x11, 0x04, 0x14, 0x01, 0x00, 0x19, 0x03, 0x06, 0x13, 0xC2, 0x52, 0x3F, 0xFF)
 
 
