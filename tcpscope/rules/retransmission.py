@@ -313,7 +313,9 @@ class DuplicateDataReported(FactRule):
     def applies(self, fact: Fact, conn: Connection) -> bool:
         """Only what nothing in the capture repeats; of a SYN or FIN that came twice other rules tell."""
         sender = conn.side(1 - fact.side)
-        return not fact.other and fact.a not in (sender.isn, transfer_of(sender).fin_seq)
+        copied = sender.copied
+        seen_twice = fact.other > 0 or (fact.other < 0 and copied is not None and copied.by_network > 0)
+        return not seen_twice and fact.a not in (sender.isn, transfer_of(sender).fin_seq)
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How often."""

@@ -72,9 +72,8 @@ ACK_OF_UNSEEN: Final = (
     27  # the capture lacks the bytes; side: the sender of the bytes; frame: ACK; a: bytes, b: first missing seq
 )
 HOLE: Final = 28  # side: sender; frame: segment behind the hole; a: bytes missing, b: first missing seq
-DUPLICATE_SACK: Final = (
-    29  # RFC 2883; side: who reports; frame, other: what came twice (0: not seen); a: left edge, b: right edge
-)
+# RFC 2883; side: who reports; frame, other: what came twice (0: not seen, negative: a copy); a: left edge, b: right edge
+DUPLICATE_SACK: Final = 29
 OUT_OF_ORDER: Final = 30  # frame: late segment, other: segment that overtook it; a: delay, b: bytes
 UNACKNOWLEDGED: Final = (
     31  # at the end; frame: first segment with bytes not acknowledged, other: last one; a: bytes, b: time watched since

@@ -274,7 +274,7 @@ def _duplicate(conn: Connection, side: i64, peer: Endpoint, seg: Segment, left: 
         return  # the old byte of a keep-alive
     repeated: i64 = 0
     if peer.copied is not None and peer.copied.reported_frame == seg.frame:
-        repeated = peer.copied.asked_frame
+        repeated = -peer.copied.asked_frame
     elif p.resends is not None:
         repeated = spurious.reported(conn, 1 - side, p, left, right)
     conn.note(DUPLICATE_SACK, side, seg.frame, seg.time_ns, repeated, left, right)
