@@ -70,14 +70,16 @@ def essence(report: Report) -> list[Any]:
 
 def without_frames(connection: ConnectionReport) -> Any:
     shown = json.loads(json_report.dumps(json_report.connection_object(connection)))
-    for key in ("first_frame", "last_frame", "end", "duration", "conn_state", "history", "zeek"):
+    for key in ("first_frame", "last_frame", "end", "duration", "conn_state", "history", "zeek", "time"):
         shown.pop(key, None)
     for what in ("handshake", "teardown", "time_wait"):
         shown[what].pop("frames", None)
     shown["time_wait"].pop("observed")
     shown["states"] = {side: [state for state, _ in steps] for side, steps in shown["states"].items()}
     for traffic in shown["traffic"].values():
-        del traffic["copies"], traffic["zero_window_time"]  # the capture ends a little later
+        del traffic["copies"]
+        for lasting in ("zero_window_time", "throughput", "goodput"):  # the capture ends a little later
+            del traffic[lasting]
     tls = shown.pop("tls")
     shown["tls"] = tls and [message["message"] for message in tls["messages"]]
     shown["findings"] = sorted(
