@@ -37,7 +37,7 @@ class OptionLengthInvalid(FactRule):
 
     What it does:
         Reports segments with an option whose length octet is below 2 or leads beyond the header, or is not the one of
-        its kind: MSS 4, window scale 3, SACK permitted 2, SACK 10 to 34 by steps of 8, timestamps 10, MD5 18, Fast Open
+        its kind: MSS 4, window scale 3, SACK permitted 2, SACK 2 to 34 by steps of 8, timestamps 10, MD5 18, Fast Open
         2 or an even 6 to 18.
 
     Why it matters:

@@ -24,7 +24,7 @@ from tcpscope.state.facts import (
     WINDOW_SHRUNK,
 )
 from tcpscope.state.keys import reverse_key
-from tcpscope.state.options_check import is_latest
+from tcpscope.state.options_check import is_latest, uninvited
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import CLOSED, ESTABLISHED, LISTEN
 from tcpscope.wire.segment import ACK, FIN, RST, SYN, URG, Segment
@@ -60,6 +60,8 @@ def reset(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segmen
     """What an RST shows beside its sequence number: payload, acknowledgement number, and the TTL of its origin."""
     if seg.length > 0:
         conn.note(RST_DATA, side, seg.frame, seg.time_ns, 0, seg.length, 0)
+    if seg.ts_val >= 0:
+        uninvited(conn, side, seg)
     if me.ttl >= 0 and seg.ttl != me.ttl and seg.ttl != me.ttl_before:
         before: i64 = me.syn_last_frame
         if me.transfer is not None:

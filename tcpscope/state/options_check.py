@@ -96,9 +96,7 @@ def stamped(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment
         return
     if t.ts_val < 0:
         t.ts_val = value
-        if _known(conn.client) and _known(conn.server) and not _both_offered(conn, OPTION_TIMESTAMPS):
-            without: Endpoint = conn.client if conn.client.syn_options & OPTION_TIMESTAMPS == 0 else conn.server
-            conn.note(OPTION_NOT_OFFERED, side, seg.frame, seg.time_ns, without.syn_frame, TIMESTAMPS, 0)
+        uninvited(conn, side, seg)
         return
     ahead: i64 = diff(value, t.ts_val)
     if ahead >= 0 or seg.time_ns - me.last_time >= TIMESTAMP_LIFE_NS:
@@ -113,6 +111,14 @@ def stamped(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment
         conn.note(TIMESTAMP_BACK, side, seg.frame, seg.time_ns, 0, value, t.ts_val)
     t.echo_frame = 0
     t.ts_val = value
+
+
+def uninvited(conn: Connection, side: i64, seg: Segment) -> None:
+    """A segment with timestamps: one of the SYNs had none, so they were not agreed on (RFC 7323 section 3.2)."""
+    for endpoint in (conn.client, conn.server):
+        if _known(endpoint) and endpoint.syn_options & OPTION_TIMESTAMPS == 0:
+            conn.note(OPTION_NOT_OFFERED, side, seg.frame, seg.time_ns, endpoint.syn_frame, TIMESTAMPS, 0)
+            return
 
 
 def is_latest(conn: Connection, t: Transfer, seg: Segment) -> bool:

@@ -146,8 +146,10 @@ def decode_option(segment: Segment, data: bytes, o: i64, kind: i64, size: i64) -
         segment.ts_val = u32(data, o + 2)
         segment.ts_ecr = u32(data, o + 6)
     elif kind == SACK:
-        if size < 10 or (size - 2) & 7:
+        if (size - 2) & 7:
             return BAD_LENGTH
+        if size == 2:
+            return 0  # no block: a length of 8 * n + 2 with n = 0 (RFC 2018 section 3)
         fault = REPEATED if segment.sack_count > 0 else 0
         decode_sack(segment, data, o + 2, (size - 2) >> 3)
     elif kind == MSS:
