@@ -114,7 +114,9 @@ ZERO = "+.001 S > C P. (1000)\n+.001 C > S . win 0\n"
 
 def test_a_linux_zero_window_probe_is_no_keep_alive() -> None:
     """It has no payload and the number before the next one, like a keep-alive."""
-    capture = scenario(ZERO + "+.3 S > C . seq 1000\n+.001 C > S . win 0\n+.6 S > C . seq 1000\n+.001 C > S . win 0\n", NARROW)
+    capture = scenario(
+        ZERO + "+.3 S > C . seq 1000\n+.001 C > S . win 0\n+.6 S > C . seq 1000\n+.001 C > S . win 0\n", NARROW
+    )
     assert "keep_alive" in flags(capture)[5]
     assert causes(capture)[5] == causes(capture)[7] == "zero-window-probe"
     assert "TS505" in codes(capture)

@@ -16,7 +16,7 @@ import pytest
 import tcpscope
 from tcpscope.cli.main import COMMANDS, run
 from tcpscope.report.session import Session
-from tests.captures import clean, many, unanswered
+from tests.captures import SAMPLES, clean, many, unanswered
 from tests.pcapwriter import Record, pcap
 
 Capsys = pytest.CaptureFixture[str]
@@ -490,3 +490,16 @@ def test_module_runs(directory: Path) -> None:
         [sys.executable, "-m", "tcpscope", "analyze", "clean.pcap"], capture_output=True, check=False, env=environment
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_inputs_that_are_over_leave_nothing_behind() -> None:
+    """The process that ends with one command has no garbage collector running; thousands of inputs still need no memory."""
+    capture = str(SAMPLES / "tls12.pcap")
+    peaks = []
+    for count in (20, 420):
+        process = tcpscope_process("analyze", "--format", "jsonl", *[capture] * count, stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        peaks.append(used.ru_maxrss)
+    assert peaks[1] - peaks[0] < 6 * 1024
