@@ -80,9 +80,9 @@ class BadChecksums(Rule):
             text = f"none of {plural(judged, 'TCP checksum')} is right ({where}): "
             changed = "the file was changed after the capture, as to make addresses anonymous"
             text += changed if wrong >= SURE else f"{changed}, or the few that were looked at are damaged"
-            if sums.left_out:
+            if sums.verify:
                 severity = Severity.WARNING
-                text += f"; --verify-checksums leaves {plural(sums.left_out, 'segment')} out for that"
+                text += f"; --verify-checksums leaves {plural(wrong, 'segment')} out for that"
         elif sums.verify:
             text = (
                 f"{plural(wrong, 'segment')} of {capture.segments:,} {'has' if wrong == 1 else 'have'} a wrong TCP "
@@ -106,16 +106,15 @@ class ChecksumOffload(Rule):
         right. Looks at the first 512 segments and one of 1,024 behind them, or with --verify-checksums at all.
 
     Why it matters:
-        Nothing is wrong with these segments, and they are used even with --verify-checksums. It shows where the
-        capture was taken: on the sending host, or on a loopback or virtual network, where nobody fills them in. Other
-        programs may call them damaged, or ignore them.
+        Nothing is wrong with these segments. It shows where the capture was taken: on the sending host, or on a
+        loopback or virtual network, where nobody fills them in. --verify-checksums leaves them out like all with a
+        wrong checksum, and half of each connection seems to be missing then.
 
     Example:
         frame 9   client > server   checksum 0x9c4e: the sum of addresses, protocol and length
 
     How to fix:
-        Nothing. For other programs turn verification off, or turn offloading off during the capture (ethtool -K eth0
-        tx off).
+        Nothing. Do not use --verify-checksums here, or turn offloading off during the capture (ethtool -K eth0 tx off).
 
     References:
         RFC 9293 section 3.1: the checksum and its pseudo header.
@@ -151,8 +150,7 @@ class ChecksumOffload(Rule):
             text += f" ({listed(strange)}: each one is wrong, and those of others are right)"
         text += ". Nothing is damaged"
         if sums.verify:
-            early = sums.left_out - damaged(sums)
-            text += ", and they are used" + (f" but for the first {early:,}" if early > 0 else "")
+            text += ", but --verify-checksums leaves them out: better not to use it here"
         evidence = sums.unfilled_frames or sums.wrong_frames
         yield self.capture_finding(text, WRONG, frames=evidence, count=count)
 

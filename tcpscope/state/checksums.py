@@ -3,7 +3,7 @@
 A host that captures its own traffic sees what it sends before the card completes the checksum: the field then holds the sum of
 the pseudo header alone. The same shows on loopback and virtual networks, where nobody completes it, and on segments that were
 merged on arrival. So a bounded sample is always looked at: the first segments, and then one of many. With ``verify`` all are,
-and a segment that is wrong in another way is not to be used, as a receiver would drop it.
+and a segment whose checksum is wrong, whatever the reason, is not to be used, as a receiver would drop it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Checksums:
     def usable(self, seg: Segment, number: i64) -> bool:
         """Look at a segment, the ``number``-th of the capture; False if it is to be left out.
 
-        Sets its ``checksum`` to CHECKSUM_UNFILLED where it is wrong and yet to be used.
+        Sets its ``checksum`` to CHECKSUM_UNFILLED where it is wrong, or looks so, and yet to be used.
         """
         self.next = number + 1 if self.verify or number < FIRST else number + STEP
         host: HostSums = self._host(seg)
@@ -92,23 +92,21 @@ class Checksums:
             self.good += 1
             return True
         unfilled: bool = is_unfilled(seg)
-        if unfilled:
-            seg.checksum = CHECKSUM_UNFILLED
-            if len(self.unfilled_frames) < KEPT:
-                self.unfilled_frames.append(frame)
+        if unfilled and len(self.unfilled_frames) < KEPT:
+            self.unfilled_frames.append(frame)
         if found != CHECKSUM_BAD:
             host.blind += 1
             if unfilled:
                 host.blind_unfilled += 1
+                seg.checksum = CHECKSUM_UNFILLED
             return True
         if unfilled:
             host.unfilled += 1
-            return True
-        offloads: bool = host.all_wrong() and self.good > 0
-        host.wrong += 1
-        if len(self.wrong_frames) < KEPT:
-            self.wrong_frames.append(frame)
-        if self.verify and not offloads:
+        else:
+            host.wrong += 1
+            if len(self.wrong_frames) < KEPT:
+                self.wrong_frames.append(frame)
+        if self.verify:
             self.left_out += 1
             return False
         seg.checksum = CHECKSUM_UNFILLED
