@@ -129,6 +129,13 @@ def test_a_timeout_and_why_it_is_nothing_else(capsys: Capsys) -> None:
     assert "smoothed round trip 10.3 ms" in text
 
 
+def test_a_repetition_that_proves_needless_later(capsys: Capsys) -> None:
+    text = explain(capsys, sample("spurious-retransmit"), 12)
+    assert "Cause: timeout" in text
+    assert "needless, as it turned out: the ACK answers the timestamp of the earlier sending" in text
+    assert "TS406" in text
+
+
 def test_a_late_segment(capsys: Capsys) -> None:
     text = explain(capsys, sample("reordered"), 17)
     assert "Wireshark's analysis: out_of_order" in text

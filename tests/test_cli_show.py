@@ -297,7 +297,7 @@ def long_connection(rounds: int) -> bytes:
 
 
 def test_a_long_connection_is_a_screen_or_two(capsys: Capsys) -> None:
-    Path("long.pcap").write_bytes(long_connection(1500))
+    Path("long.pcap").write_bytes(long_connection(600))
     lines = show(capsys, "long.pcap")
     assert len(lines) < 110
     assert row(lines, 1).startswith("SYN-SENT")

@@ -17,8 +17,9 @@ from tcpscope.report.explain_flags import Check, FlagRules, Number
 from tcpscope.report.ladder_rows import Target, target_of
 from tcpscope.report.session import Session
 from tcpscope.rules import words
+from tcpscope.rules.retransmission import PROOFS
 from tcpscope.state.endpoint import Endpoint
-from tcpscope.state.facts import CAUSE_NAMES, ICMP_REPORTED
+from tcpscope.state.facts import CAUSE_NAMES, CAUSE_SPURIOUS, ICMP_REPORTED, PROOF_STEP, RETRANSMISSION
 from tcpscope.state.keys import reverse_key
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import EVENT_NAMES, OBSERVER, STATE_NAMES, TABLE, UNKNOWN
@@ -83,7 +84,7 @@ class Hit:
     side: int
     acknowledged: tuple[int, int] | None = None  # frame and time of the first acknowledgement of all of it
     again: list[int] = field(default_factory=list)  # frames that send some of it again
-    before: list[int] = field(default_factory=list)
+    needless: str = ""  # what proves after all that it was sent again for nothing
     report: ConnectionReport | None = None
     target: Target | None = None
 
@@ -143,6 +144,9 @@ class Finder:
             if conn.stream == hit.stream and conn.first_frame == hit.first_frame:
                 hit.report = connection_report(conn, findings, self._msl_ns)
                 hit.target = target_of(conn)
+                for fact in conn.facts_of(RETRANSMISSION + CAUSE_SPURIOUS):
+                    if fact.frame == hit.seg.frame:
+                        hit.needless = PROOFS[fact.a // PROOF_STEP]
 
     def _keep(self, findings: list[Finding]) -> None:
         """Those that name the frame as evidence, of whatever connection they are."""

@@ -158,6 +158,8 @@ def _cause(style: Style, one: Explanation) -> str:
         if rule:
             lines.append(style.wrap(rule, "  "))
     lines += [style.wrap(value, "      ", "    ") for value in evidence.values]
+    if one.hit.needless:
+        lines.append(style.wrap(f"needless, as it turned out: {one.hit.needless}", "    ", "  "))
     if one.cause and evidence.repeats:
         for check in evidence.checks:
             if check.name != one.cause and not check.holds:

@@ -29,7 +29,7 @@ from tcpscope.state.wireshark import FLAG_NAMES, WiresharkAnalyzer
 if TYPE_CHECKING:
     from tcpscope.options import Options
     from tcpscope.state.connection import Connection
-    from tcpscope.state.endpoint import Endpoint, Sent
+    from tcpscope.state.endpoint import Endpoint, Resend, Sent
     from tcpscope.wire.segment import Segment
 
 # What is shown first if not everything can be: the lower the number, the sooner.
@@ -182,7 +182,7 @@ class Picker:
         ] = {}  # by the segment's place in the connection: how it matters, itself
         self._last: deque[Arrow] = deque(maxlen=TAIL)
         self._context = False  # the next segment is context of the one before
-        self._lost: list[Arrow] = []
+        self._lost: list[tuple[Arrow, Resend]] = []
 
     # What reads the capture
 
@@ -254,8 +254,6 @@ class Picker:
         self._totals = arrow.after
         if arrow.cause in RESENT:
             self._note_loss(conn, side, seg)
-        if seg.sack_count and self._lost:
-            self._note_arrival(side, seg)
 
     def _rank(self, arrow: Arrow) -> int:
         """How much a segment matters, from END to PLAIN; more than PLAIN: not at all."""
@@ -286,7 +284,7 @@ class Picker:
         """The segment repeats an earlier one. That one was lost if its receiver had shown that it lacks it.
 
         It has: by a SACK block above it (RFC 2018) or by three duplicate acknowledgements of its first byte (RFC 5681
-        section 3.2), and has acknowledged none of it up to now.
+        section 3.2), has acknowledged none of it up to now, and nothing proves later that the repetition was needless.
         """
         me, receiver = _sides(conn)[side], _sides(conn)[1 - side].transfer
         sent = _sending_of(me, seg.seq)
@@ -297,25 +295,16 @@ class Picker:
         if not (sacked or repeated) or (me.una >= 0 and diff(me.una, sent.seq) > 0):
             return
         first = int(sent.frame)
-        for arrow in (arrow for _, arrow in self._kept.values() if arrow.frame == first and arrow.side == side):
-            arrow.lost = True
-            self._lost.append(arrow)
-
-    def _note_arrival(self, side: int, seg: Segment) -> None:
-        """A duplicate reported by SACK (RFC 2883) arrived twice: neither sending was lost."""
-        left, right = seg.sack_left0, seg.sack_right0
-        inside = seg.sack_count > 1 and diff(left, seg.sack_left1) >= 0 and diff(right, seg.sack_right1) <= 0
-        if diff(left, seg.ack) >= 0 and not inside:
+        resends = me.transfer.resends if me.transfer is not None else None
+        if not resends or resends[-1].frame != seg.frame:
             return
-        numbers = self._numbers[1 - side]
-        first, end = numbers.named(left), numbers.named(right)
-        for arrow in self._lost:
-            if arrow.side != side and arrow.seq < end and arrow.seq + arrow.length > first:
-                arrow.lost = False
-        self._lost = [arrow for arrow in self._lost if arrow.lost]
+        for arrow in (arrow for _, arrow in self._kept.values() if arrow.frame == first and arrow.side == side):
+            self._lost.append((arrow, resends[-1]))
 
     def chosen(self) -> list[Arrow]:
         """The segments to draw, in their order."""
+        for arrow, resend in self._lost:
+            arrow.lost = not resend.needless
         for arrow in self._last:
             self._keep(END if arrow is self._last[-1] else EDGE, arrow)
         ranked = sorted((rank, index) for index, (rank, _) in self._kept.items())
