@@ -18,6 +18,7 @@ class Options:
     ``max_connections``: live connections kept; beyond it the longest idle one is judged early and the report says so. 0: no limit.
     ``salvage``: behind damage in a capture, look for the next record and go on there.
     ``zeek``: fill in ``conn_state`` and ``history`` as Zeek would; without it they are None and the analysis is faster.
+    ``keylog``: files in the format of SSLKEYLOGFILE; what they and the capture hold keys for is opened.
     ``zeek_server_ports``: Zeek's ``likely_server_ports``, where it does not run with its default scripts.
     """
 
@@ -29,6 +30,7 @@ class Options:
     zeek: bool = True
     salvage: bool = False
     zeek_server_ports: tuple[int, ...] | None = None
+    keylog: tuple[str, ...] = ()
 
     @property
     def msl_ns(self) -> int:

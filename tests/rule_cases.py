@@ -13,7 +13,7 @@ from pathlib import Path
 import tcpscope
 from tcpscope.options import Options
 from tcpscope.report.model import Report
-from tests import test_tls_choice, test_tls_order
+from tests import test_tls_choice, test_tls_order, tls_sealed_cases, tls_sealer
 from tests.captures import SAMPLES, SCENARIOS
 from tests.scenario import Scenario, build, load, parse
 from tests.tls_builder import (
@@ -177,6 +177,11 @@ CLIENT_CLOSES = ("+.005 C > S F.", "+.005 S > C F.", "+.005 C > S .")
 LATER = "+6.00 C2 > S2 S <mss 1460>"  # the capture goes on
 
 
+def with_keys(made: tls_sealer.Sealed, log: bytes) -> bytes:
+    """The capture of a handshake as pcapng with a key log inside."""
+    return tls_sealer.with_keys(ended(made.talk, *CLOSED), log)
+
+
 def tls_captures() -> dict[str, tuple[bytes, bytes]]:
     """By the name of the rule: a handshake with the fault, and a lawful one."""
     cases = [*test_tls_order.CASES, *test_tls_choice.CASES]
@@ -203,7 +208,12 @@ def tls_captures() -> dict[str, tuple[bytes, bytes]]:
     half.writes.pop()
     found["tls-half-close-unanswered"] = (ended(half, *CLOSED), lawful)
     found["tls-hello-cut"] = (build(ending(full12(), *CLOSED, snap_length=100)), lawful)
+    keyed = tls_sealer.lawful()
+    found["tls-key-missing"] = (with_keys(keyed, keyed.log[:400]), with_keys(keyed, keyed.log))
     found["tls-http-answer"] = (ended(begun(b"HTTP/1.1 400 Bad Request\r\n\r\n"), *CLIENT_CLOSES), lawful)
+    for sealed in tls_sealed_cases.CASES:
+        bad, good = sealed.bad(), sealed.good()
+        found.setdefault(sealed.slug, (with_keys(bad, bad.log), with_keys(good, good.log)))
     return found
 
 

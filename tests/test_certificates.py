@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tcpscope.report.certificates import CertificateReport, describe
+from tcpscope.crypto.certificates import CertificateReport, describe
 from tests.tls_builder import vector
 
 SERIAL = 0x1122334455667788
@@ -26,7 +26,7 @@ def certificate() -> bytes:
 
 
 def described(der: bytes) -> CertificateReport:
-    (found,) = describe(vector(3, vector(3, der)), "server", 7)
+    (found,) = describe(11, vector(3, vector(3, der)), "server", 7)
     return found
 
 

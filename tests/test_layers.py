@@ -23,6 +23,7 @@ LAYERS = {
     "wire": 2,
     "state": 3,
     "pipeline": 4,
+    "crypto": 4,
     "rules": 5,
     "report": 6,
     "": 7,  # tcpscope/__init__.py, the public API, and the modules of the top level that serve it
@@ -90,7 +91,7 @@ def test_imports_go_one_way(path: Path) -> None:
 
 def test_every_layer_is_there() -> None:
     found = {layer_of(name_of(path)) for path in MODULES}
-    assert found >= {"capture", "wire", "state", "rules", "report", "cli", ""}
+    assert found >= {"capture", "wire", "state", "crypto", "rules", "report", "cli", ""}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -305,15 +305,16 @@ def test_a_message_of_sixteen_mebibytes_is_refused() -> None:
 
 
 def test_certificates_are_kept_up_to_a_bound() -> None:
-    big = message(11, (39_997).to_bytes(3, "big") + bytes(39_997))
+    big = message(11, (79_997).to_bytes(3, "big") + bytes(79_997))
     talk = (
         Talk()
         .say(C, handshake(client_hello()))
         .say(S, handshake(server_hello()), handshake(big, big, CERTIFICATE, split=16_000))
     )
     log = track(talk).log
-    assert [len(body) for body in log.certificates] == [40_000, 706]
-    assert sum(map(len, log.certificates)) <= MAX_CERTIFICATE_BYTES
+    assert [len(kept.body) for kept in log.certificates] == [80_000, 706]
+    assert sum(len(kept.body) for kept in log.certificates) <= MAX_CERTIFICATE_BYTES
+    assert log.not_kept == 1
 
 
 def test_a_hello_with_a_thousand_extensions() -> None:

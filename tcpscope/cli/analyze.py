@@ -16,6 +16,7 @@ COLLECT_EVERY: Final = 16
 
 if TYPE_CHECKING:
     from tcpscope.cli.formats import Format
+    from tcpscope.crypto.keylog import KeyLog
     from tcpscope.options import Options
     from tcpscope.report.model import Summary
 
@@ -87,6 +88,7 @@ def command(
     verify_checksums: bool,
     max_connections: int,
     salvage: bool,
+    keylog: tuple[str, ...],
     no_progress: bool,
     color: str,
 ) -> int:
@@ -94,11 +96,15 @@ def command(
 
     FILE is the path of a capture, or - for standard input.
     """
+    from tcpscope.crypto.keylog import read_key_logs
     from tcpscope.report.model import SEVERITIES, Summary
     from tcpscope.rules import judge_for
 
     zeek = format_name != "table" or stream is not None  # the table has no room for it
-    options = make_options(msl, verify_checksums, max_connections, select, ignore, zeek, salvage, zeek_server_ports)
+    options = make_options(
+        msl, verify_checksums, max_connections, select, ignore, zeek, salvage, zeek_server_ports, keylog
+    )
+    keys = read_key_logs(keylog)
     judge_for(options)  # says now, not after the first input, that a rule does not exist
     status = 0
     total = Summary()
@@ -107,7 +113,7 @@ def command(
         progress = not no_progress and not (report.streaming and out.on_terminal)
         report.begin()
         for number, capture in enumerate([files] if join else [(path,) for path in files], 1):
-            status = max(status, _analyze(capture, options, report, total, stream, progress))
+            status = max(status, _analyze(capture, options, report, total, stream, progress, keys))
             if number % COLLECT_EVERY == 0:
                 gc.collect()  # it is off (see main); of thousands of inputs what little each leaves would add up
         report.close(total)
@@ -128,14 +134,20 @@ def _make_format(name: str, out: Output, options: Options, color: str, show_all:
 
 
 def _analyze(
-    paths: tuple[str, ...], options: Options, report: Format, total: Summary, stream: int | None, progress: bool
+    paths: tuple[str, ...],
+    options: Options,
+    report: Format,
+    total: Summary,
+    stream: int | None,
+    progress: bool,
+    keys: KeyLog,
 ) -> int:
     """Report one capture, of one file or several; returns its exit status, without regard to findings."""
     from tcpscope.cli.reading import problems_of, read_capture
     from tcpscope.report.session import Session
 
     report.start(paths[0])
-    session = Session(options, report.connection, stream, report.threshold)
+    session = Session(options, report.connection, stream, report.threshold, keys)
     try:
         if len(paths) > 1:
             from tcpscope.capture.join import in_order

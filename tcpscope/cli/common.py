@@ -34,12 +34,19 @@ def frame_range(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 def reading_options(command: Command) -> Command:
-    """``--msl``, ``--verify-checksums``, ``--max-connections``, ``--salvage``, ``--no-progress``."""
+    """``--msl``, ``--verify-checksums``, ``--keylog``, ``--max-connections``, ``--salvage``, ``--no-progress``."""
     for option in (
         click.option(
             "--salvage",
             is_flag=True,
             help="Where a capture is damaged, look for the next record and go on there, instead of stopping.",
+        ),
+        click.option(
+            "--keylog",
+            multiple=True,
+            metavar="FILE",
+            help="Keys of TLS connections, in the format of SSLKEYLOGFILE: their handshakes are decrypted, checked and "
+            "proved. Keys inside a pcapng file are used without this option.",
         ),
         click.option("--no-progress", is_flag=True, help="Show no progress bar."),
         click.option(
@@ -115,6 +122,7 @@ def make_options(
     zeek: bool = False,
     salvage: bool = False,
     zeek_server_ports: tuple[int, ...] | None = None,
+    keylog: tuple[str, ...] = (),
 ) -> Options:
     """The options of an analysis from those of the command line."""
     from tcpscope.options import Options
@@ -128,4 +136,5 @@ def make_options(
         zeek,
         salvage,
         zeek_server_ports,
+        keylog,
     )

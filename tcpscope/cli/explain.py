@@ -35,6 +35,7 @@ def command(
     verify_checksums: bool,
     max_connections: int,
     salvage: bool,
+    keylog: tuple[str, ...],
     no_progress: bool,
     color: str,
 ) -> int:
@@ -51,7 +52,7 @@ def command(
     from tcpscope.report.explain import Explainer, Finder
     from tcpscope.report.explain_text import explanation_text
 
-    options = make_options(msl, verify_checksums, max_connections, salvage=salvage)
+    options = make_options(msl, verify_checksums, max_connections, salvage=salvage, keylog=keylog)
     if join:
         files = tuple(part.path for part in in_order(files))
     elif len(files) > 1:

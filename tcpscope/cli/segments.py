@@ -42,6 +42,7 @@ def command(
     verify_checksums: bool,
     max_connections: int,
     salvage: bool,
+    keylog: tuple[str, ...],
     no_progress: bool,
 ) -> int:
     """List the TCP segments of a capture in file order, with Wireshark's analysis and both sides' states.
@@ -50,9 +51,11 @@ def command(
     """
     from tcpscope.capture.join import in_order
     from tcpscope.cli.reading import problems_of, read_capture
+    from tcpscope.crypto.keylog import read_key_logs
     from tcpscope.report.segments import Choice, CsvRows, JsonRows, SegmentLister, TableRows
 
-    options = make_options(msl, verify_checksums, max_connections, salvage=salvage)
+    options = make_options(msl, verify_checksums, max_connections, salvage=salvage, keylog=keylog)
+    read_key_logs(keylog)  # nothing in the rows depends on it, but a file that is none is told
     if join:
         files = tuple(part.path for part in in_order(files))
     elif len(files) > 1:

@@ -51,6 +51,7 @@ def command(
     verify_checksums: bool,
     max_connections: int,
     salvage: bool,
+    keylog: tuple[str, ...],
     no_progress: bool,
     color: str,
 ) -> int:
@@ -69,7 +70,7 @@ def command(
     from tcpscope.report.ladder_rows import Picker
     from tcpscope.report.session import Session
 
-    options = make_options(msl, verify_checksums, max_connections, salvage=salvage)
+    options = make_options(msl, verify_checksums, max_connections, salvage=salvage, keylog=keylog)
     if svg is not None and output is not None:
         raise click.UsageError("--svg and --output exclude each other: the picture is all that --svg writes.")
     if join:

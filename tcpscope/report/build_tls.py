@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tcpscope.report.model import TlsMessage, TlsReport
+from tcpscope.report.model import TlsMessage, TlsProof, TlsReport
 from tcpscope.rules import verdicts
+from tcpscope.rules.tls_outcome import alert_name
 from tcpscope.state.facts import SERVER
-from tcpscope.state.tls_log import TlsLog, event_name
+from tcpscope.state.tls_log import (
+    ALERT_SEEN,
+    APPLICATION_DATA_SEEN,
+    CHANGE_CIPHER_SPEC_SEEN,
+    ENCRYPTED_ALERT,
+    ENCRYPTED_HANDSHAKE,
+    HEARTBEAT_SEEN,
+    TlsEvent,
+    TlsLog,
+    event_name,
+)
 from tcpscope.state.tls_outcome import CANNOT_TELL, YES
+from tcpscope.state.tls_secrets import KEY_NAMES
+from tcpscope.wire import tls
 from tcpscope.wire.cipher_names import CIPHER_NAMES
 from tcpscope.wire.fingerprint import ja3, ja3s, ja4
 from tcpscope.wire.tls import is_draft, is_grease
-from tcpscope.wire.tls_hello import ClientHello, alpn_list
+from tcpscope.wire.tls_hello import ClientHello, alpn_first, alpn_list, vector16
 
 if TYPE_CHECKING:
     from tcpscope.state.connection import Connection
@@ -30,17 +43,17 @@ VERSION_NAMES: Final = {
 
 def tls_report(conn: Connection) -> TlsReport | None:
     """What there is to say about TLS on a finished connection; None where there is none."""
-    tls, verdict = conn.tls, verdicts.tls(conn)
-    if tls is None or tls.outcome is None or tls.log is None or verdict is None:
+    followed, verdict = conn.tls, verdicts.tls(conn)
+    if followed is None or followed.outcome is None or followed.log is None or verdict is None:
         return None
-    log, outcome = tls.log, tls.outcome
+    log, outcome = followed.log, followed.outcome
     hello, answer = log.client_hello, log.server_hello or log.retry
     return TlsReport(
         verdict=verdict,
         version=version_name(outcome.version) if outcome.version else None,
         cipher_suite=None if outcome.cipher < 0 else cipher_name(outcome.cipher),
         sni=text(hello.server_name) if hello is not None and hello.server_name else None,
-        alpn=text(answer.alpn) if answer is not None and answer.alpn else None,
+        alpn=text(_alpn(log)) or None,
         resumed=None if outcome.resumed == CANNOT_TELL else outcome.resumed == YES,
         ja3=None if hello is None else ja3(hello),
         ja3s=None if answer is None else ja3s(answer),
@@ -53,6 +66,8 @@ def tls_report(conn: Connection) -> TlsReport | None:
         alpn_offered=() if hello is None else tuple(text(name) for name in alpn_list(hello.alpn)),
         client_random=hello.random.hex() if hello is not None and hello.random else None,
         server_random=answer.random.hex() if answer is not None and answer.random else None,
+        keys=KEY_NAMES[log.keys] or None,
+        proofs=tuple(TlsProof(one.frame, SIDES[one.role], event_name(one.message), one.good) for one in log.proofs),
     )
 
 
@@ -61,16 +76,39 @@ def _role(log: TlsLog, side: int) -> str:
     return SIDES[side if log.client_side != SERVER else 1 - side]
 
 
+# What a record whose body stays closed is listed as, by its content type.
+_CLOSED: Final = {
+    tls.CHANGE_CIPHER_SPEC: CHANGE_CIPHER_SPEC_SEEN,
+    tls.ALERT: ENCRYPTED_ALERT,
+    tls.HANDSHAKE: ENCRYPTED_HANDSHAKE,
+    tls.APPLICATION_DATA: APPLICATION_DATA_SEEN,
+    tls.HEARTBEAT: HEARTBEAT_SEEN,
+}
+
+
 def _messages(log: TlsLog) -> tuple[TlsMessage, ...]:
-    events = sorted(log.events, key=lambda event: event.frame)
-    return tuple(
-        TlsMessage(event.frame, _role(log, event.side), event_name(event.code), event.time_ns) for event in events
-    )
+    return tuple(_message(log, event) for event in sorted(log.events, key=lambda event: event.frame))
 
 
-def _certificates(log: TlsLog) -> tuple[tuple[bytes, str, int], ...]:
-    bodies = zip(log.certificates, log.certificate_sides, log.certificate_frames, strict=True)
-    return tuple((body, _role(log, side), frame) for body, side, frame in bodies)
+def _message(log: TlsLog, event: TlsEvent) -> TlsMessage:
+    """``message`` is what the wire shows, with or without keys."""
+    name, inside = event_name(event.code), None
+    if event.record >= 0 and event.code != APPLICATION_DATA_SEEN:
+        inside = f"Alert: {alert_name(event.detail)}" if event.code == ALERT_SEEN else name
+        name = event_name(_CLOSED[event.record])
+    return TlsMessage(event.frame, _role(log, event.side), name, event.time_ns, inside)
+
+
+def _certificates(log: TlsLog) -> tuple[tuple[int, bytes, str, int], ...]:
+    return tuple((one.form, one.body, _role(log, one.side), one.frame) for one in log.certificates)
+
+
+def _alpn(log: TlsLog) -> bytes:
+    """The protocol that the server chose; TLS 1.3 says so under encryption (RFC 8446 section 4.3.1)."""
+    block, answer = log.encrypted_extensions, log.server_hello or log.retry
+    if block is not None and block.alpn:
+        return alpn_first(vector16(block.alpn))
+    return answer.alpn if answer is not None else b""
 
 
 def _numbers(octets: bytes) -> list[int]:

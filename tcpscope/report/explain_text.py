@@ -75,7 +75,7 @@ def _consequences(one: Explanation) -> list[str]:
             lines.append("not acknowledged in full in this capture")
         if hit.again:
             lines.append(f"sent again, all of it or a part, in {words.frames(hit.again)}")
-    messages = [one.message for one in one.report.tls.messages if one.frame == hit.seg.frame] if one.report.tls else []
+    messages = [one.known_as for one in one.report.tls.messages if one.frame == hit.seg.frame] if one.report.tls else []
     if messages:
         lines.append(f"completes of TLS: {', '.join(messages)}")
     return lines

@@ -322,7 +322,13 @@ def _tls(tls: model.TlsReport) -> Object:
         "ja3s": tls.ja3s,
         "ja4": tls.ja4,
         "messages": [
-            {"frame": one.frame, "side": one.side, "message": one.message, "time": _time(one.time_ns)}
+            {
+                "frame": one.frame,
+                "side": one.side,
+                "message": one.message,
+                "decrypted": one.decrypted,
+                "time": _time(one.time_ns),
+            }
             for one in tls.messages
         ],
         "message_count": tls.message_count,
@@ -331,6 +337,8 @@ def _tls(tls: model.TlsReport) -> Object:
         "alpn_offered": list(tls.alpn_offered),
         "client_random": tls.client_random,
         "server_random": tls.server_random,
+        "keys": tls.keys,
+        "proofs": [one._asdict() for one in tls.proofs],
         "certificates": [one._asdict() for one in tls.certificates],
     }
 

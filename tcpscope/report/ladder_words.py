@@ -127,7 +127,7 @@ def notes_of(report: ConnectionReport) -> Notes:
     if report.tls is not None:
         named = False
         for message in report.tls.messages:
-            text = message.message
+            text = message.known_as
             if text == "ClientHello" and report.tls.sni and not named:
                 text, named = f"{text} ({_short(report.tls.sni)})", True
             tls.setdefault(message.frame, []).append(text)

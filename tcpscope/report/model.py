@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tcpscope.report.certificates import CertificateReport, describe
+from tcpscope.crypto.certificates import CertificateReport, describe
 from tcpscope.report.community_id import community_id
 from tcpscope.rules.words import address_port
 
@@ -99,6 +99,21 @@ class TlsMessage(NamedTuple):
     side: str
     message: str
     time_ns: int | None = None
+    decrypted: str | None = None  # the message inside, where ``message`` is an encrypted record that a key opened
+
+    @property
+    def known_as(self) -> str:
+        """What is known of it: the message inside, if a key opened the record."""
+        return self.decrypted or self.message
+
+
+class TlsProof(NamedTuple):
+    """A Finished or CertificateVerify that was checked with keys: ``verified`` if it fits the handshake."""
+
+    frame: int
+    side: str
+    message: str
+    verified: bool
 
 
 class TlsReport(NamedTuple):
@@ -115,12 +130,14 @@ class TlsReport(NamedTuple):
     ja4: str | None
     messages: tuple[TlsMessage, ...]
     message_count: int  # more than len(messages) where the list was cut
-    certificate_messages: tuple[tuple[bytes, str, int], ...] = ()  # bodies with their TLS role and frame
+    certificate_messages: tuple[tuple[int, bytes, str, int], ...] = ()  # form and body, TLS role and frame
     versions_offered: tuple[str, ...] = ()
     ciphers_offered: tuple[str, ...] = ()
     alpn_offered: tuple[str, ...] = ()
     client_random: str | None = None
     server_random: str | None = None
+    keys: str | None = None  # where a key came from: "log", "capture"; None without one
+    proofs: tuple[TlsProof, ...] = ()
 
     @property
     def certificates(self) -> list[CertificateReport]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
 
+from tcpscope.crypto.keylog import KeyLog, read_key_logs
+from tcpscope.crypto.keys import KeyStore
 from tcpscope.pipeline import CaptureFacts, CollectorPause, Pipeline
 from tcpscope.report.model import Summary
 from tcpscope.rules import judge_for
@@ -40,7 +42,8 @@ class Session:
     """Feed the bytes of one capture and end its file, or of several files with ``next_file`` between them; then finish.
 
     ``sink`` gets each connection with its findings when it is over; ``stream`` limits judging and counting to the
-    connection of that number; ``threshold`` says which connections the sink can do without.
+    connection of that number; ``threshold`` says which connections the sink can do without; ``keylog`` holds what was read
+    of the options' key logs, for a caller who has done so.
     After :meth:`finish`, ``facts`` and ``findings`` are those of the capture.
     """
 
@@ -50,6 +53,7 @@ class Session:
         sink: Callable[[Connection, list[Finding]], None],
         stream: int | None = None,
         threshold: Threshold | None = None,
+        keylog: KeyLog | None = None,
     ) -> None:
         self.summary: Summary = Summary(captures=1)
         self.findings: list[Finding] = []
@@ -66,6 +70,8 @@ class Session:
             options.salvage,
             SERVER_PORTS if options.zeek_server_ports is None else frozenset(options.zeek_server_ports),
         )
+        log: KeyLog = read_key_logs(options.keylog) if keylog is None else keylog
+        self.pipeline.flows.secrets = KeyStore(log, self.pipeline.reader)
 
     @property
     def facts(self) -> CaptureFacts:

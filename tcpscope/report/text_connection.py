@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tcpscope.report.certificates import CertificateReport
+from tcpscope.crypto.certificates import CertificateReport
 from tcpscope.report.escape import printable
 from tcpscope.report.model import ConnectionReport, FileReport, StateStep, SynOptions, TlsReport
 from tcpscope.report.quantities import day_and_time
@@ -205,13 +205,25 @@ def _tls(style: Style, connection: ConnectionReport, tls: TlsReport) -> str:
     title = style.paint("TLS", "head") + ": " + ", ".join(fact for fact in facts if fact)
     prints = [f"{name} {value}" for name, value in (("JA3", tls.ja3), ("JA3S", tls.ja3s), ("JA4", tls.ja4)) if value]
     lines = [style.wrap(title, "  ", ""), *(style.paint(f"  {line}", "dim") for line in prints)]
-    rows = [[_relative(connection, one.time_ns), str(one.frame), one.side, one.message] for one in tls.messages]
+    if tls.keys is not None:
+        lines.append(style.wrap(_keys(tls), "    ", "  "))
+    rows = [[_relative(connection, one.time_ns), str(one.frame), one.side, one.known_as] for one in tls.messages]
     if rows:
         lines.append(table(style, ["time, s", "frame", "from", "message"], rows, right=(0, 1), indent="  "))
     lines.extend(_certificate(style, one) for one in tls.certificates)
     if tls.message_count > len(tls.messages):
         lines.append(f"  {words.plural(tls.message_count - len(tls.messages), 'more message')}")
     return "\n".join(lines)
+
+
+def _keys(tls: TlsReport) -> str:
+    """Where the keys came from, and what they prove."""
+    origin = "the key log" if tls.keys == "log" else "the capture"
+    good = [f"{proof.message} of the {proof.side}" for proof in tls.proofs if proof.verified]
+    wrong = [f"{proof.message} of the {proof.side}" for proof in tls.proofs if not proof.verified]
+    parts = [f"keys from {origin}", f"verified: {', '.join(good)}" if good else ""]
+    parts.append(f"wrong: {', '.join(wrong)}" if wrong else "")
+    return "; ".join(part for part in parts if part)
 
 
 def _certificate(style: Style, one: CertificateReport) -> str:

@@ -32,6 +32,7 @@ from tcpscope.rules import (
     tls_answer,
     tls_choice,
     tls_hello,
+    tls_keys,
     tls_messages,
     tls_order,
     tls_outcome,
@@ -163,6 +164,9 @@ RULES: Final[tuple[Rule, ...]] = (
     tls_messages.Renegotiation(),
     tls_messages.ClientCertificateEmpty(),
     tls_messages.CertificateEmpty(),
+    tls_keys.FinishedWrong(),
+    tls_keys.CertificateVerifyWrong(),
+    tls_keys.EarlyDataEndWrong(),
     # TLS: choice
     tls_choice.CipherNotOffered(),
     tls_choice.VersionNotOffered(),
@@ -177,6 +181,7 @@ RULES: Final[tuple[Rule, ...]] = (
     tls_choice.DuplicateExtension(),
     tls_choice.PskBinderPosition(),
     tls_choice.Sslv2(),
+    tls_keys.TicketLifetimeExceeded(),
     # TLS: records
     tls_records.RecordOverflow(),
     tls_records.RecordVersion(),
@@ -185,6 +190,9 @@ RULES: Final[tuple[Rule, ...]] = (
     tls_records.FragmentationOdd(),
     tls_records.HeartbeatOversize(),
     tls_records.HeartbeatBeforeHandshake(),
+    tls_keys.RecordAuthenticationFailed(),
+    tls_keys.KeyMissing(),
+    tls_keys.KeyUpdateFlood(),
     # TLS: outcome
     tls_answer.ServerHelloMissing(),
     tls_answer.ServerHelloMissingReset(),

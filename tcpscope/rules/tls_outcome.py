@@ -56,6 +56,12 @@ ALERT_NAMES: Final = {
     120: "no_application_protocol",
 }
 
+
+def alert_name(description: int) -> str:
+    """``close_notify`` and so on."""
+    return ALERT_NAMES.get(description, "unknown")
+
+
 LOOK_WORDS: Final = {LOOKS_HTTP: "plain HTTP", LOOKS_SSH: "SSH", LOOKS_TEXT: "plain text", LOOKS_OTHER: "no TLS record"}
 
 # IANA, Service Name and Transport Protocol Port Number Registry: services that begin with TLS
@@ -152,11 +158,11 @@ def first_to_end(conn: Connection) -> int | None:
 
 
 class AlertRule(TlsRule):
-    """Base of the rules about alerts in clear."""
+    """Base of the rules about readable alerts."""
 
     def words(self, faults: list[TlsFault], conn: Connection) -> dict[str, str]:
         """The names of the alerts."""
-        names = [f"{ALERT_NAMES.get(fault.detail, 'unknown')} ({fault.detail})" for fault in faults]
+        names = [f"{alert_name(fault.detail)} ({fault.detail})" for fault in faults]
         where = frames([fault.frame for fault in faults])
         return super().words(faults, conn) | {"alerts": listed(names), "where": where}
 
@@ -165,7 +171,7 @@ class AlertFatal(AlertRule):
     """A side ended the connection with a fatal alert.
 
     What it does:
-        Reports fatal alerts in clear, with their names. Alerts inside the encryption cannot be read.
+        Reports fatal alerts, with their names. Alerts inside the encryption are read only with keys (--keylog).
 
     Why it matters:
         The alert says what that side did not accept: handshake_failure (no common cipher suite or version), unknown_ca
@@ -194,7 +200,7 @@ class AlertWarning(AlertRule):
     """A side sent a warning alert.
 
     What it does:
-        Reports warning alerts in clear other than close_notify, with their names.
+        Reports readable warning alerts other than close_notify, with their names.
 
     Why it matters:
         The connection may go on. unrecognized_name says that the server has no certificate for the name and will send

@@ -10,6 +10,7 @@ from tcpscope.state.durations import Timing
 from tcpscope.state.endpoint import Endpoint, Transfer
 from tcpscope.state.facts import CLIENT, SERVER, Fact, FactLog
 from tcpscope.state.listeners import Listener
+from tcpscope.state.tls_secrets import Secrets
 from tcpscope.state.tls_tracker import TlsConnection
 from tcpscope.state.zeek import ZeekRow, ZeekWhole
 from tcpscope.wire.segment import Segment, number_of_end
@@ -60,6 +61,7 @@ class Connection:
         self.log: FactLog | None = None
         self.timing: Timing | None = None  # where the time went; None while there is no more than SYNs of one side
         self.tls: TlsConnection | None = None
+        self.secrets: Secrets | None = None  # keys for TLS
         self.zeek: ZeekWhole | None = None  # only where it was asked for
         self.zeek_rows: list[ZeekRow] | None = None  # as Zeek's timers cut the connection
         self.listener: Listener | None = None

@@ -40,6 +40,7 @@ from tcpscope.state.facts import (
 from tcpscope.state.keys import canonical_key, reverse_key
 from tcpscope.state.listeners import Listeners
 from tcpscope.state.seq import diff
+from tcpscope.state.tls_secrets import Secrets
 from tcpscope.state.transitions import ESTABLISHED, REOPEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
 from tcpscope.state.wireshark_streams import VNC_VERSION, begins_conversation
 from tcpscope.wire.icmp import IcmpError
@@ -108,6 +109,7 @@ class FlowTable:
         self.live: i64 = 0
         self.evicted: i64 = 0
         self.forgotten: i64 = 0  # connections whose number is no longer kept for late segments
+        self.secrets: Secrets | None = None  # keys for TLS; the owner may set them before the first segment
         self.now: i64 = 0  # the capture's clock: never goes back
         self.next_sweep: i64 = 0
         self.since_sweep: i64 = 0
@@ -247,6 +249,7 @@ class FlowTable:
             self.streams += 1
         conn: Connection = Connection(number, own, roles, seg.frame, seg.time_ns)
         conn.continued = continued
+        conn.secrets = self.secrets
         conn.encapsulation = seg.encapsulation
         self.table[key] = conn
         self._remember(conn)

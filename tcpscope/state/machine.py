@@ -211,6 +211,7 @@ def _syn_data(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Se
     t.position = seg.length
     if conn.tls is None:
         conn.tls = TlsConnection()
+        conn.tls.secrets = conn.secrets
     conn.tls.segment(side, seg, 0, -1)
 
 
@@ -221,6 +222,7 @@ def _tls(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment
     if tls is None:
         tls = TlsConnection()
         conn.tls = tls
+        tls.secrets = conn.secrets
         if conn.client.syn_frame == 0 and conn.server.syn_frame == 0:
             tls.missing_start0 = True
             tls.missing_start1 = True

@@ -13,6 +13,7 @@ from tcpscope.state import tls_faults as f
 from tcpscope.state.tls_log import (
     APPLICATION_DATA_SEEN,
     CHANGE_CIPHER_SPEC_SEEN,
+    EARLY_DATA_SEEN,
     ENCRYPTED_HANDSHAKE,
     HELLO_RETRY_REQUEST,
     TlsEvent,
@@ -25,20 +26,30 @@ from tcpscope.wire.tls_hello import EXT_EARLY_DATA, EXT_STATUS_REQUEST, EXT_STAT
 
 
 def first(side: TlsSide, code: i64) -> TlsEvent | None:
-    """First event of a kind, if it lies before any hole."""
+    """First event of a kind, if it lies before any hole. A message is looked for in the first handshake alone."""
     for event in side.events:
         if event.code == code:
             return event if solid(side, event) else None
+        if event.code == tls.FINISHED and code <= 255:
+            return None
     return None
 
 
 def count(side: TlsSide, code: i64) -> i64:
-    """How many events of a kind a side has."""
+    """How many events of a kind a side has; messages are counted in the first handshake alone."""
     n: i64 = 0
     for event in side.events:
         if event.code == code:
             n += 1
+        if event.code == tls.FINISHED and code <= 255:
+            break
     return n
+
+
+def finish(side: TlsSide) -> TlsEvent | None:
+    """The side's Finished in TLS 1.2 and older, opened or not: its first encrypted handshake message."""
+    finished = first(side, tls.FINISHED)
+    return finished if finished is not None else first(side, ENCRYPTED_HANDSHAKE)
 
 
 def grade(one: TlsEvent, other: TlsEvent) -> i64:
@@ -153,7 +164,7 @@ def check_waiting12(log: TlsLog, client: TlsSide, server: TlsSide, full: bool) -
             log.fault(
                 f.CCS_PREMATURE, _event_grade(client_ccs), client.side, client_ccs.frame, 0, tls.CLIENT_KEY_EXCHANGE, 0
             )
-    finished = first(client, ENCRYPTED_HANDSHAKE)
+    finished = finish(client)
     if finished is None:
         finished = client_ccs
     premature(log, f.CCS_PREMATURE, server_ccs, finished, CHANGE_CIPHER_SPEC_SEEN, 0)
@@ -232,7 +243,11 @@ def check_client13(log: TlsLog, client: TlsSide, server: TlsSide) -> bool:
     for event in client.events:
         if event.code == tls.CLIENT_HELLO:
             hellos += 1
-        if event.code != APPLICATION_DATA_SEEN or hellos == 0 or not solid(client, event):
+        if (
+            (event.code != APPLICATION_DATA_SEEN and event.code != EARLY_DATA_SEEN)
+            or hellos == 0
+            or not solid(client, event)
+        ):
             continue
         if not sent_before(event, answer):
             break
@@ -258,7 +273,8 @@ def check_ccs13(log: TlsLog, client: TlsSide | None, server: TlsSide) -> None:
     answer = first(server, tls.SERVER_HELLO)
     finished: bool = False
     for event in client.events:
-        if event.code == APPLICATION_DATA_SEEN and answer is not None and event.ack >= answer.end:
+        late: bool = event.code == APPLICATION_DATA_SEEN and answer is not None and event.ack >= answer.end
+        if late or event.code == tls.FINISHED:
             finished = True
         elif event.code == CHANGE_CIPHER_SPEC_SEEN and finished and solid(client, event):
             log.fault(f.TLS13_CCS_MISPLACED, _event_grade(event), client.side, event.frame, 0, client.ccs_count, 0)

@@ -46,6 +46,11 @@ RENEGOTIATION: Final = 29
 CLIENT_CERTIFICATE_EMPTY: Final = 30
 CERTIFICATE_EMPTY: Final = 31
 
+# What only keys show.
+FINISHED_WRONG: Final = 32
+CERTIFICATE_VERIFY_WRONG: Final = 33
+END_OF_EARLY_DATA: Final = 34
+
 # What was chosen or offered.
 CIPHER_NOT_OFFERED: Final = 40
 VERSION_NOT_OFFERED: Final = 41
@@ -60,6 +65,7 @@ GREASE_NEGOTIATED: Final = 49
 DUPLICATE_EXTENSION: Final = 50
 PSK_BINDER_POSITION: Final = 51
 SSLV2: Final = 52
+TICKET_LIFETIME: Final = 53
 
 # Records.
 RECORD_OVERFLOW: Final = 60
@@ -69,6 +75,9 @@ RECORD_EMPTY: Final = 63
 FRAGMENTATION_ODD: Final = 64
 HEARTBEAT_OVERSIZE: Final = 65
 HEARTBEAT_BEFORE_HANDSHAKE: Final = 66
+RECORD_FORGED: Final = 67
+KEY_MISSING: Final = 68
+KEY_UPDATE_FLOOD: Final = 69
 
 # Outcome.
 SERVER_HELLO_MISSING: Final = 70
@@ -118,6 +127,9 @@ FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
     (29, "tls-renegotiation", "RFC 5246 7.4.1.1", SUSPECTED, False, "sender; 1 if secure (RFC 5746); 1 if a second CCS shows it"),
     (30, "tls-client-certificate-empty", "RFC 5246 7.4.6", PROVED, False, "client"),
     (31, "tls-certificate-empty", "RFC 5246 7.4.2", PROVED, True, "server"),
+    (32, "tls-finished-wrong", "RFC 8446 4.4.4", PROVED, True, "sender"),
+    (33, "tls-certificate-verify-wrong", "RFC 8446 4.4.3", PROVED, True, "sender"),
+    (34, "tls13-early-data-end-wrong", "RFC 8446 4.5", PROVED, True, "client; 1 missing, 2 although the early data was refused"),
     (40, "tls-cipher-not-offered", "RFC 8446 4.1.3", PROVED, True, "server; suite"),
     (41, "tls-version-not-offered", "RFC 8446 4.2.1", PROVED, True, "server; version"),
     (42, "tls-extension-not-offered", "RFC 8446 4.2", PROVED, True, "server; extension"),
@@ -131,6 +143,7 @@ FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
     (50, "tls-duplicate-extension", "RFC 8446 4.2", PROVED, False, "sender; extension"),
     (51, "tls-psk-binder-position", "RFC 8446 4.2.11", PROVED, False, "client"),
     (52, "tls-sslv2", "RFC 8446 D.5", PROVED, False, "sender; highest version it offers"),
+    (53, "tls13-ticket-lifetime-exceeded", "RFC 8446 4.6.1", PROVED, False, "server; seconds"),
     (60, "tls-record-overflow", "RFC 8446 5.2", PROVED, False, "sender; length; limit"),
     (61, "tls-record-version", "RFC 8446 5.1", PROVED, False, "sender; version"),
     (62, "tls-record-type-unknown", "RFC 8446 5", PROVED, False, "sender; type"),
@@ -138,6 +151,9 @@ FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
     (64, "tls-fragmentation-odd", "RFC 5246 6.2.1", PROVED, False, "sender; message type; records"),
     (65, "tls-heartbeat-oversize", "RFC 6520 4", PROVED, False, "sender; payload length; record length"),
     (66, "tls-heartbeat-before-handshake", "RFC 6520 3", PROVED, False, "sender"),
+    (67, "tls-record-authentication-failed", "RFC 8446 5.2", PROVED, False, "sender; record type; records opened before"),
+    (68, "tls-key-missing", "RFC 9850 2", PROVED, False, "sender; records opened; 1 if the suite is not supported"),
+    (69, "tls13-key-update-flood", "RFC 8446 4.6.3", PROVED, False, "sender; KeyUpdates within ten seconds"),
     (70, "tls-server-hello-missing", "RFC 8446 4.1.1", SUSPECTED, False, "server"),
     (71, "tls-server-hello-missing-reset", "RFC 8446 4.1.1", PROVED, False, "side that reset; 1 the server acknowledged the hello"),
     (72, "tls-server-hello-missing-closed", "RFC 8446 4.1.1", PROVED, False, "side that closed; 1 the server acknowledged the hello"),

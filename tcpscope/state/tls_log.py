@@ -7,13 +7,16 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state.tls_faults import ALERT_FATAL, ALERT_WARNING
+from tcpscope.state.tls_secrets import KEYS_NONE, Opener, TlsProof
 from tcpscope.wire.tls import is_tls13
-from tcpscope.wire.tls_hello import ClientHello, ServerHello
+from tcpscope.wire.tls_hello import ClientHello, Extensions, ServerHello
 
 MAX_EVENTS: Final = 64
 MAX_ALERTS: Final = 16
 MAX_FAULTS: Final = 64
-MAX_CERTIFICATE_BYTES: Final = 64 * 1024
+MAX_CERTIFICATE_BYTES: Final = 128 * 1024
+
+FORM_TLS13: Final = 13 << 8  # RFC 8446 section 4.4.2: with a context, and extensions for each certificate
 
 # Events: 0 to 255 are handshake message types in clear; the rest are these.
 HELLO_RETRY_REQUEST: Final = 256
@@ -23,6 +26,7 @@ APPLICATION_DATA_SEEN: Final = 259
 ALERT_SEEN: Final = 260
 ENCRYPTED_ALERT: Final = 261
 HEARTBEAT_SEEN: Final = 262
+EARLY_DATA_SEEN: Final = 263  # known as such only with keys
 
 EVENT_NAMES: Final[dict[int, str]] = {
     0: "HelloRequest",
@@ -52,6 +56,7 @@ EVENT_NAMES: Final[dict[int, str]] = {
     260: "Alert",
     261: "EncryptedAlert",
     262: "Heartbeat",
+    263: "EarlyData",
 }
 
 
@@ -79,7 +84,10 @@ class TlsEvent:
         self.end: i64 = 0
         self.ack: i64 = -1
         self.size: i64 = 0  # body bytes
-        self.detail: i64 = 0  # Certificate: 1 if its list is empty
+        self.detail: i64 = (
+            0  # Certificate: 1 if its list is empty; alert: its description; KeyUpdate: 1 if it wants an answer
+        )
+        self.record: i64 = -1  # content type of the record that a key opened, as its header says; -1 if it was in clear
         self.clean: bool = False
         self.cut: bool = False  # the capture lacks part of it
         self.before: i64 = 0  # application bytes that this side had sent before
@@ -100,6 +108,17 @@ class TlsAlert:
     def encrypted(self) -> bool:
         """True if only its presence is known."""
         return self.description < 0
+
+
+@mypyc_attr(acyclic=True)
+class TlsBody:
+    """Body of a Certificate or CertificateStatus message; ``form`` is the message type, FORM_TLS13 for Certificate of TLS 1.3."""
+
+    def __init__(self, body: bytes, side: i64, frame: i64, form: i64) -> None:
+        self.body: bytes = body
+        self.side: i64 = side
+        self.frame: i64 = frame
+        self.form: i64 = form
 
 
 @mypyc_attr(acyclic=True)
@@ -132,15 +151,18 @@ class TlsLog:
         self.second_hello: ClientHello | None = None  # after a HelloRetryRequest
         self.server_hello: ServerHello | None = None
         self.retry: ServerHello | None = None
-        # Bodies of Certificate and CertificateStatus messages in clear, for the checks of certificates.
-        self.certificates: list[bytes] = []
-        self.certificate_sides: list[int] = []
-        self.certificate_frames: list[int] = []
-        self.statuses: list[bytes] = []
-        self.status_frames: list[int] = []
+        self.encrypted_extensions: Extensions | None = None  # of the server, if a key opened them
+        # Bodies of readable Certificate and CertificateStatus messages, for the checks of certificates.
+        self.certificates: list[TlsBody] = []
+        self.statuses: list[TlsBody] = []
         self.kept: i64 = 0
         self.not_kept: i64 = 0  # bodies beyond the bound
         self.ticket_lifetime: i64 = -1
+        # With keys.
+        self.opener: Opener | None = None
+        self.keys: i64 = KEYS_NONE
+        self.unsupported: bool = False  # there is a key, but the cipher suite is not known
+        self.proofs: list[TlsProof] = []
 
     def fault(self, code: i64, grade: i64, side: i64, frame: i64, other_frame: i64, detail: i64, extra: i64) -> None:
         """Record a fault once for each side, an alert once for each description. A repetition counts; a proof replaces a suspicion."""
@@ -161,22 +183,11 @@ class TlsLog:
         if len(self.faults) < MAX_FAULTS:
             self.faults.append(TlsFault(code, grade, side, frame, other_frame, detail, extra))
 
-    def keep_certificate(self, body: bytes, side: i64, frame: i64) -> None:
-        """Keep the body of a Certificate message while the bound allows."""
-        if self.kept + len(body) <= MAX_CERTIFICATE_BYTES:
-            self.kept += len(body)
-            self.certificates.append(body)
-            self.certificate_sides.append(side)
-            self.certificate_frames.append(frame)
-        else:
-            self.not_kept += 1
-
-    def keep_status(self, body: bytes, frame: i64) -> None:
-        """Keep the body of a CertificateStatus message while the bound allows."""
-        if self.kept + len(body) <= MAX_CERTIFICATE_BYTES:
-            self.kept += len(body)
-            self.statuses.append(body)
-            self.status_frames.append(frame)
+    def keep(self, kept: list[TlsBody], body: TlsBody) -> None:
+        """Keep the body of a Certificate or CertificateStatus message while the bound allows."""
+        if self.kept + len(body.body) <= MAX_CERTIFICATE_BYTES:
+            self.kept += len(body.body)
+            kept.append(body)
         else:
             self.not_kept += 1
 

@@ -11,21 +11,27 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state import tls_faults as f
-from tcpscope.state.tls_log import HELLO_RETRY_REQUEST, MAX_EVENTS, TlsEvent, TlsLog
+from tcpscope.state.tls_log import FORM_TLS13, HELLO_RETRY_REQUEST, MAX_EVENTS, TlsBody, TlsEvent, TlsLog
 from tcpscope.wire import tls
 from tcpscope.wire.tls_hello import (
     DEFECT_CUT,
     DEFECT_NONE,
     ClientHello,
+    Extensions,
     ServerHello,
     parse_client_hello,
     parse_draft_retry,
+    parse_extensions,
     parse_server_hello,
 )
 
 MAX_SIDE_EVENTS: Final = 48
 ODD_RECORDS: Final = 10  # more records than this for one message are odd
 ODD_LENGTH: Final = 32  # and so is a record shorter than this that does not end its message
+
+MAX_TICKET_LIFETIME: Final = 604_800  # seconds (RFC 8446 section 4.6.1)
+FLOOD_COUNT: Final = 64  # KeyUpdates of one side within ten seconds
+FLOOD_NS: Final = 10_000_000_000
 
 ROLE_UNKNOWN: Final = -1
 ROLE_CLIENT: Final = 0
@@ -49,6 +55,9 @@ class MessageReader:
         self.events: list[TlsEvent] = []
         self.events_lost: bool = False
         self.last_event: i64 = -1
+        self.finishes: i64 = 0  # Finished messages that were readable
+        self.key_updates: i64 = 0  # in the ten seconds since key_update_ns
+        self.key_update_ns: i64 = 0
         # The message that is being put together.
         self.partial: bool = False
         self.buffer: bytearray = bytearray()
@@ -60,8 +69,26 @@ class MessageReader:
         self.message_frame: i64 = 0
         self.message_records: i64 = 0
         self.small_record: bool = False
+        self.inner: bool = False  # the messages come out of records that a key opened
+        self.opening: bool = False  # such a record is at hand
+        self.record_kind: i64 = -1  # its content type, as its header says
+        self.inner_end: i64 = -1  # and the stream position of its end
         self.messages_off: bool = False  # message borders are lost
         self.refused: bool = False  # for good: a message was too large to be true
+
+    def tls_role(self) -> i64:
+        """Client or server, as the hellos say."""
+        return ROLE_CLIENT if self.side == self.log.client_side else ROLE_SERVER
+
+    def find_key(self, hello: ClientHello) -> None:
+        """The first ClientHello: without a key for it nothing will be opened."""
+        opener = self.log.opener
+        if opener is None:
+            return
+        if opener.begin(hello.random):
+            self.log.keys = opener.keys
+        else:
+            self.log.opener = None
 
     def fault(self, code: i64, detail: i64, extra: i64) -> None:
         """Record a fault of this side at the current frame; proved if nothing before it is missing."""
@@ -79,6 +106,7 @@ class MessageReader:
         event.ack = ack
         event.size = size
         event.clean = self.clean
+        event.record = self.record_kind
         if len(self.events) < MAX_SIDE_EVENTS:
             self.events.append(event)
         else:
@@ -178,6 +206,9 @@ class MessageReader:
         self.fault(f.HANDSHAKE_LENGTH if tls.is_message_type(kind) else f.MESSAGE_UNKNOWN, kind, size)
         self.messages_off = True
         self.refused = True
+        opener = self.log.opener
+        if opener is not None:
+            opener.spoiled(self.tls_role())
         self.clean = False
         if self.gap_at < 0:
             self.gap_at = self.message_start
@@ -199,32 +230,86 @@ class MessageReader:
         self.message_cut = False
         code: i64 = kind
         detail: i64 = 0
-        if kind == tls.CLIENT_HELLO:
+        if kind == tls.FINISHED:
+            self.finishes += 1
+        elif kind == tls.CLIENT_HELLO:
             self._client_hello(parse_client_hello(data, start, end, cut), size)
         elif kind == tls.SERVER_HELLO:
             code = self._server_hello(parse_server_hello(data, start, end, cut), size)
         elif kind == tls.DRAFT_HELLO_RETRY:
             code = self._server_hello(parse_draft_retry(data, start, end), size)
-        elif kind == tls.CERTIFICATE:
-            if not cut:
-                if size >= 3 and data[start : start + 3] == b"\0\0\0":
-                    detail = 1
-                self.log.keep_certificate(data[start:end], self.side, self.frame)
+        elif kind == tls.CERTIFICATE or (self.opening and kind == tls.COMPRESSED_CERTIFICATE):
+            detail = self._certificate(kind, data, start, end, cut)
         elif kind == tls.CERTIFICATE_STATUS:
             if not cut:
-                self.log.keep_status(data[start:end], self.frame)
+                self.log.keep(self.log.statuses, TlsBody(data[start:end], self.side, self.frame, kind))
         elif kind == tls.NEW_SESSION_TICKET:
             if end - start >= 4:
                 self.log.ticket_lifetime = int.from_bytes(data[start : start + 4], "big")
+                if self.log.is_tls13() and self.log.ticket_lifetime > MAX_TICKET_LIFETIME:
+                    self.fault(f.TICKET_LIFETIME, self.log.ticket_lifetime, 0)
         elif kind == tls.SERVER_HELLO_DONE or kind == tls.HELLO_REQUEST:
             if size != 0:
                 self.fault(f.HANDSHAKE_LENGTH, kind, size)
+        elif self.opening and tls.is_inner_type(kind):
+            detail = self._inner_message(kind, data, start, end, cut)
         elif not tls.is_message_type(kind):
             self.fault(f.MESSAGE_UNKNOWN, kind, 0)
-        event = self.event(code, self.message_start, position, self.message_ack, size)
+        # What a record that was opened holds is there only when all of the record is.
+        stop: i64 = self.inner_end if self.opening else position
+        event = self.event(code, self.message_start, stop, self.message_ack, size)
         event.first_frame = self.message_frame
         event.cut = cut
         event.detail = detail
+        opener = self.log.opener
+        if opener is not None:
+            if cut:
+                opener.spoiled(self.tls_role())
+            else:
+                opener.message(self.tls_role(), data[start - 4 : end], self.frame)
+
+    def _certificate(self, kind: i64, data: bytes, start: i64, end: i64, cut: bool) -> i64:
+        """A Certificate message. 1 if its list is empty."""
+        if cut:
+            return 0
+        empty: bool = data[start : start + 3] == b"\0\0\0"
+        form: i64 = kind
+        if kind == tls.CERTIFICATE and self.log.is_tls13():
+            form = FORM_TLS13
+            empty = False
+            if end > start:
+                at: i64 = data[start]
+                at += start + 1
+                empty = at + 3 == end and data[at:end] == b"\0\0\0"
+        self.log.keep(self.log.certificates, TlsBody(data[start:end], self.side, self.frame, form))
+        return 1 if empty else 0
+
+    def _inner_message(self, kind: i64, data: bytes, start: i64, end: i64, cut: bool) -> i64:
+        """A message that only TLS 1.3 has, and only under encryption. For a KeyUpdate: whether it wants an answer."""
+        if kind == tls.ENCRYPTED_EXTENSIONS:
+            # A client may send some, too (application settings, ALPS), which are not looked into.
+            if not cut and self.tls_role() == ROLE_SERVER and self.log.encrypted_extensions is None:
+                block = Extensions()
+                parse_extensions(data, start, end, block)
+                self.log.encrypted_extensions = block
+                self._hello_defects(kind, block.defect, end - start, block.duplicate)
+        elif kind == tls.KEY_UPDATE:
+            self._key_update()
+            if end - start == 1:
+                return data[start]
+            self.fault(f.HANDSHAKE_LENGTH, kind, end - start)
+        elif kind == tls.END_OF_EARLY_DATA and end > start:
+            self.fault(f.HANDSHAKE_LENGTH, kind, end - start)
+        return 0
+
+    def _key_update(self) -> None:
+        """Count KeyUpdates: each costs the peer two key derivations, and an answer if it asks for one."""
+        if self.time_ns - self.key_update_ns > FLOOD_NS:
+            self.key_update_ns = self.time_ns
+            self.key_updates = 0
+        self.key_updates += 1
+        if self.key_updates > FLOOD_COUNT:
+            self.fault(f.KEY_UPDATE_FLOOD, self.key_updates, 0)
 
     def _client_hello(self, hello: ClientHello, size: i64) -> None:
         hello.frame = self.frame
@@ -235,6 +320,9 @@ class MessageReader:
             self.role = ROLE_CLIENT
         if self.log.client_hello is None:
             self.log.client_hello = hello
+            self.find_key(hello)
+        elif self.opening:
+            pass  # of a second handshake inside the encryption
         elif self.log.second_hello is None:
             self.log.second_hello = hello
         self._hello_defects(tls.CLIENT_HELLO, hello.defect, size, hello.duplicate)

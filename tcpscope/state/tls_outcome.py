@@ -14,17 +14,19 @@ from tcpscope.state.tls_causality import (
     check_hellos,
     check_repeated_alone,
     check_waiting12,
+    finish,
     first,
     sent_before,
 )
 from tcpscope.state.tls_choice import check_choice
+from tcpscope.state.tls_keyed import check_contents13, check_keys, finished13, flow13, read_through
 from tcpscope.state.tls_log import (
     APPLICATION_DATA_SEEN,
     CHANGE_CIPHER_SPEC_SEEN,
     ENCRYPTED_HANDSHAKE,
     TlsLog,
 )
-from tcpscope.state.tls_order import C12, C13, S12, S13, check_order, solid
+from tcpscope.state.tls_order import C12, S12, check_order, solid
 from tcpscope.state.tls_side import DEAD_PROTOCOL, DEAD_SSL2, LIVE, TlsSide
 from tcpscope.wire import tls
 from tcpscope.wire.tls_hello import DEFECT_CUT, EXT_EARLY_DATA, EXT_NEXT_PROTOCOL, EXT_PSK, EXT_RENEGOTIATION
@@ -98,6 +100,7 @@ def assess(log: TlsLog, client: TlsSide | None, server: TlsSide | None, ending: 
         out.cipher = hello.cipher
     is13: bool = log.is_tls13() or log.retry is not None
     _alerts(log, out, is13)
+    check_keys(log, client, server)
     if log.client_side < 0:
         return out  # only records from the middle of a connection: not even the roles are known
     if is13:
@@ -161,6 +164,8 @@ def _judge12(log: TlsLog, client: TlsSide | None, server: TlsSide | None, out: O
 def _is_full(server: TlsSide) -> bool:
     """A full handshake shows by its messages, not by the session id, which a server may echo either way (RFC 5077 section 3.4)."""
     for event in server.events:
+        if event.code == tls.FINISHED:
+            break
         if tls.CERTIFICATE <= event.code <= tls.SERVER_HELLO_DONE:
             return True
     return False
@@ -175,10 +180,10 @@ def _finished12(side: TlsSide) -> bool:
 
 def _judge13(log: TlsLog, client: TlsSide | None, server: TlsSide | None, out: Outcome) -> None:
     if client is not None:
-        check_order(log, client, C13)
+        check_order(log, client, flow13(log, client, True))
     if server is None:
         return
-    check_order(log, server, S13)
+    check_order(log, server, flow13(log, server, False))
     check_hellos(log, client, server)
     check_ccs13(log, client, server)
     hello = log.server_hello
@@ -191,7 +196,12 @@ def _judge13(log: TlsLog, client: TlsSide | None, server: TlsSide | None, out: O
     _check_length13(log, client)
     check_choice(log, client, server, True)
     out.early_data = check_client13(log, client, server)
-    out.completed = hello is not None and server.app_records > 0 and _finished13(log, client, server)
+    check_contents13(log, client, server)
+    out.completed = (
+        hello is not None
+        and finished13(server, server.app_records > 0)
+        and finished13(client, _finished13(log, client, server))
+    )
     retry = log.retry
     if retry is not None and log.second_hello is None and client.app_records > 0 and client.gap_at < 0:
         asked = first(server, tls.SERVER_HELLO)
@@ -224,7 +234,7 @@ def _finished13(log: TlsLog, client: TlsSide, server: TlsSide) -> bool:
 def _false_start(client: TlsSide, server: TlsSide, full: bool, out: Outcome) -> None:
     """The client sent data before the server's Finished: lawful (RFC 7918)."""
     data = first(client, APPLICATION_DATA_SEEN)
-    finished = first(server, ENCRYPTED_HANDSHAKE)
+    finished = finish(server)
     out.false_start = full and client.hidden_handshakes > 0 and sent_before(data, finished)
 
 
@@ -239,6 +249,14 @@ def _renegotiation(log: TlsLog, client: TlsSide, server: TlsSide) -> None:
             grade: i64 = f.PROVED if side.clean else f.SUSPECTED
             log.fault(f.RENEGOTIATION, grade, side.side, _last_frame(side, CHANGE_CIPHER_SPEC_SEEN), 0, secure, 1)
             return
+    if client.opened > 0 or server.opened > 0:
+        asked: i64 = 0
+        for event in client.events:
+            if event.code == tls.CLIENT_HELLO and event.record >= 0:
+                asked = event.frame
+        if asked > 0:
+            log.fault(f.RENEGOTIATION, f.PROVED if client.clean else f.SUSPECTED, client.side, asked, 0, secure, 1)
+        return
     lawful: i64 = 2 if hello.has(EXT_NEXT_PROTOCOL) else 1
     if client.hidden_handshakes > lawful and client.app_records > 0:
         log.fault(f.RENEGOTIATION, f.SUSPECTED, client.side, _last_frame(client, ENCRYPTED_HANDSHAKE), 0, secure, 0)
@@ -326,7 +344,7 @@ def _closing(log: TlsLog, side: TlsSide | None, fin: bool, peer: TlsSide | None,
     inside: i64 = 1 if side.in_record() else 0
     if inside == 1:
         log.fault(f.TRUNCATION, f.PROVED, side.side, side.last_frame, 0, 1, side.left)
-    elif is13:
+    elif is13 and not read_through(side):
         if side.last_kind != tls.APPLICATION_DATA or side.last_length != ALERT_RECORD:
             log.fault(f.TRUNCATION, f.SUSPECTED, side.side, side.last_frame, 0, 0, 0)
     elif peer is not None and (peer.hidden_alerts > 0 or peer.closed):

@@ -11,22 +11,12 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state import tls_faults as f
-from tcpscope.state.tls_log import (
-    ALERT_SEEN,
-    APPLICATION_DATA_SEEN,
-    CHANGE_CIPHER_SPEC_SEEN,
-    ENCRYPTED_ALERT,
-    ENCRYPTED_HANDSHAKE,
-    HEARTBEAT_SEEN,
-    MAX_ALERTS,
-    TlsAlert,
-    TlsLog,
-)
-from tcpscope.state.tls_messages import ROLE_CLIENT, ROLE_SERVER, MessageReader
+from tcpscope.state.tls_log import APPLICATION_DATA_SEEN, TlsLog
+from tcpscope.state.tls_messages import ROLE_CLIENT, ROLE_SERVER
+from tcpscope.state.tls_protected import ProtectedReader
 from tcpscope.wire import tls
 from tcpscope.wire.tls_hello import EXT_VERSIONS, parse_ssl2_hello
 
-MAX_APP_MARKS: Final = 8
 MAX_PLAIN_ALERT: Final = 16  # a longer alert record is encrypted, whatever came before
 PEEK_BYTES: Final = 6
 
@@ -36,6 +26,7 @@ MESSAGES: Final = 1
 PEEK: Final = 2  # its first bytes tell whether it is encrypted
 SMALL: Final = 3  # collected: change cipher spec, alert in clear, heartbeat
 OLD_HELLO: Final = 4  # collected: a hello in SSL 2.0 format
+SEALED: Final = 5  # collected, to be opened with a key
 
 LIVE: Final = 0
 LOST: Final = 1  # a record border lies in a hole; the next segment that shows a chain of records ends this
@@ -44,7 +35,7 @@ DEAD_SSL2: Final = 3  # goes on in SSL 2.0
 
 
 @mypyc_attr(acyclic=True)
-class TlsSide(MessageReader):
+class TlsSide(ProtectedReader):
     """One direction from the first byte of TLS on. ``position`` is the stream position of that byte."""
 
     def __init__(self, side: i64, log: TlsLog, position: i64, clean: bool) -> None:
@@ -53,31 +44,12 @@ class TlsSide(MessageReader):
         self.start: i64 = position
         self.skip_end: i64 = 0
         self.state: i64 = LIVE
-        self.encrypted: bool = False  # this side sent its ChangeCipherSpec
-        self.unsure: bool = False  # begun or found again in the middle: content must tell what is in clear
         # The current record.
         self.header: bytes = b""  # the first bytes of a header that is split over segments
         self.left: i64 = 0
         self.body: i64 = SKIP
-        self.kind: i64 = 0
-        self.length: i64 = 0
-        self.record_start: i64 = 0
-        self.record_ack: i64 = -1
         self.small: bytes = b""
-        self.alert_half: i64 = -1  # first byte of an alert that is split over two records
-        # Counters.
         self.records: i64 = 0
-        self.ccs_count: i64 = 0
-        self.hidden_handshakes: i64 = 0
-        self.hidden_alerts: i64 = 0
-        self.plain_alerts: i64 = 0
-        self.closed: bool = False  # sent close_notify in clear
-        self.app_records: i64 = 0
-        self.app_bytes: i64 = 0
-        self.app_marks: i64 = 0
-        self.app_ack: i64 = -2
-        self.app_longest: i64 = 0
-        self.app_longest_frame: i64 = 0
         self.last_kind: i64 = -1
         self.last_length: i64 = 0
         self.last_frame: i64 = 0
@@ -132,16 +104,22 @@ class TlsSide(MessageReader):
         if self.gap_at < 0:
             self.gap_at = self.at
         self.clean = False
+        opener = self.log.opener
+        if opener is not None:
+            opener.spoiled(self.tls_role())
         if self.state == LIVE:
             if count > self.left or len(self.header) > 0:
                 self.state = LOST
                 self.left = 0
                 self.header = b""
+                self.gap = True
                 self.drop_partial()
                 self.messages_off = True
             else:
                 if self.body == MESSAGES:
                     self.handshake_lost(count, self.at)
+                elif self.body == SEALED and self.current is not None:
+                    self.current.whole = False
                 elif self.body != SKIP:
                     self.body = SKIP
                 self.left -= count
@@ -195,6 +173,7 @@ class TlsSide(MessageReader):
             return
         self.records += 1
         self.kind = kind
+        self.version = version
         self.length = length
         self.left = length
         self.record_start = position
@@ -202,7 +181,7 @@ class TlsSide(MessageReader):
         self.last_length = length
         self.last_frame = self.frame
         self.body = SKIP
-        if self.partial and kind != tls.HANDSHAKE:
+        if self.partial and not self.inner and kind != tls.HANDSHAKE:
             message: i64 = self.buffer[0]
             self.fault(f.HANDSHAKE_INTERLEAVED, kind, message)
             if kind != tls.ALERT:
@@ -210,18 +189,31 @@ class TlsSide(MessageReader):
         if self.closed and kind != tls.ALERT:
             self.fault(f.RECORD_AFTER_CLOSE_NOTIFY, kind, 0)
         if kind == tls.APPLICATION_DATA:
-            self._application_data(length, position)
+            if not self._seal():
+                self._application_data(APPLICATION_DATA_SEEN, length)
         elif length == 0:
             self.fault(f.RECORD_EMPTY, kind, 0)
         elif kind == tls.HANDSHAKE:
-            self._handshake(length, position)
+            self._handshake(length)
         elif kind == tls.ALERT:
             if length == 2 or (not self.encrypted and length <= MAX_PLAIN_ALERT):
                 self.body = SMALL
-            else:
-                self._hidden_alert(position)
-        elif kind == tls.CHANGE_CIPHER_SPEC or not self.encrypted:
+            elif not self._seal():
+                self._hidden_alert()
+        elif not self.encrypted:
             self.body = SMALL
+        elif kind == tls.CHANGE_CIPHER_SPEC:
+            if length == 1 or not self._seal():
+                self.body = SMALL
+        else:
+            self._seal()
+
+    def _seal(self) -> bool:
+        """Have the body of the record collected, if there is a key for it."""
+        if not self.seal():
+            return False
+        self.body = SEALED
+        return True
 
     def _no_record(self, kind: i64, version: i64) -> None:
         """No record header where one must stand; what follows is not looked at.
@@ -237,28 +229,17 @@ class TlsSide(MessageReader):
         else:
             self.fault(f.RECORD_VERSION, version, 0)
 
-    def _application_data(self, length: i64, position: i64) -> None:
-        if self.last_event != APPLICATION_DATA_SEEN or (
-            self.app_marks < MAX_APP_MARKS and self.app_ack != self.record_ack
-        ):
-            self.app_marks += 1
-            self.app_ack = self.record_ack
-            event = self.event(APPLICATION_DATA_SEEN, position, position + 5 + length, self.record_ack, length)
-            event.before = self.app_bytes
-        self.app_records += 1
-        self.app_bytes += length
-        if length > self.app_longest:
-            self.app_longest = length
-            self.app_longest_frame = self.frame
-
-    def _handshake(self, length: i64, position: i64) -> None:
+    def _handshake(self, length: i64) -> None:
         """A type 22 record: in clear before this side's ChangeCipherSpec, but a second hello of TLS 1.3 may follow one."""
+        if self.inner and self._seal():
+            return
         if self.unsure or (self.messages_off and not self.refused):
             self.body = PEEK
             self.small = b""
             return
         if self.encrypted and not self._clear_after_ccs(length):
-            self._hidden_handshake(position)
+            if not self._seal():
+                self._hidden_handshake()
             return
         if length > tls.MAX_PLAINTEXT:
             self.fault(f.RECORD_OVERFLOW, length, tls.MAX_PLAINTEXT)
@@ -268,7 +249,7 @@ class TlsSide(MessageReader):
     def _clear_after_ccs(self, length: i64) -> bool:
         """Whether a handshake record behind the ChangeCipherSpec may be a hello in clear (RFC 8446 sections 4.1.4 and D.4)."""
         log = self.log
-        if self.partial:
+        if self.partial and not self.inner:
             return True
         if self.role == ROLE_SERVER:
             return log.retry is not None and log.server_hello is None
@@ -277,24 +258,12 @@ class TlsSide(MessageReader):
             return False
         return hello is not None and log.second_hello is None and hello.has(EXT_VERSIONS) and length >= 42
 
-    def _hidden_handshake(self, position: i64) -> None:
-        self.body = SKIP
-        self.hidden_handshakes += 1
-        self.event(ENCRYPTED_HANDSHAKE, position, position + 5 + self.length, self.record_ack, self.length)
-
-    def _hidden_alert(self, position: i64) -> None:
-        self.hidden_alerts += 1
-        self.event(ENCRYPTED_ALERT, position, position + 5 + self.length, self.record_ack, self.length)
-        self._alert(-1, -1, position)
-
-    def _alert(self, level: i64, description: i64, position: i64) -> None:
-        self.log.alert_count += 1
-        if len(self.log.alerts) < MAX_ALERTS:
-            self.log.alerts.append(TlsAlert(self.side, self.frame, self.time_ns, position, level, description))
-
     def _body(self, data: bytes, start: i64, end: i64, position: i64) -> None:
         """Body bytes of a record that is not skipped."""
-        if self.body == MESSAGES:
+        if self.body == SEALED:
+            if self.current is not None:
+                self.current.body += data[start:end]
+        elif self.body == MESSAGES:
             self.handshake_bytes(data, start, end, position)
         elif self.body == SMALL:
             if len(self.small) < 64:
@@ -331,12 +300,19 @@ class TlsSide(MessageReader):
             self.handshake_bytes(head, 0, len(head), position - len(head))
             self.handshake_bytes(data, start, end, position)
         elif self.encrypted:
-            self._hidden_handshake(self.record_start)
+            if self._seal() and self.current is not None:
+                self.current.body += head
+                self.current.body += data[start:end]
+            else:
+                self.body = SKIP
+                self._hidden_handshake()
         else:
             self.body = SKIP  # encrypted, or the middle of a message: the hole hides which
 
     def _record_end(self) -> None:
-        if self.body == MESSAGES:
+        if self.body == SEALED:
+            self.sealed()
+        elif self.body == MESSAGES:
             self.record_done(self.length)
         elif self.body == OLD_HELLO:
             self._old_hello_end()
@@ -344,55 +320,12 @@ class TlsSide(MessageReader):
             small = self.small
             self.small = b""
             if self.kind == tls.CHANGE_CIPHER_SPEC:
-                self._change_cipher_spec(small)
+                self._change_cipher_spec(small, self.length)
             elif self.kind == tls.ALERT:
                 self._plain_alerts(small)
             else:
-                self._heartbeat(small)
-
-    def _change_cipher_spec(self, body: bytes) -> None:
-        value: i64 = body[0]
-        if self.length != 1 or value != 1:
-            self.fault(f.CCS_MALFORMED, value, self.length)
-        self.ccs_count += 1
-        self.encrypted = True
-        self.unsure = False
-        self.event(CHANGE_CIPHER_SPEC_SEEN, self.record_start, self.record_start + 5 + self.length, self.record_ack, 1)
-
-    def _plain_alerts(self, body: bytes) -> None:
-        """Alerts in clear, two bytes each; a record with a single byte keeps it for the next (RFC 5246 allows the split)."""
-        o: i64 = 0
-        n: i64 = len(body)
-        if self.alert_half >= 0 and n >= 1:
-            second: i64 = body[0]
-            self._plain_alert(self.alert_half, second)
-            self.alert_half = -1
-            o = 1
-        while o + 1 < n:
-            level: i64 = body[o]
-            description: i64 = body[o + 1]
-            self._plain_alert(level, description)
-            o += 2
-        if o < n:
-            self.alert_half = body[o]
-
-    def _plain_alert(self, level: i64, description: i64) -> None:
-        self.plain_alerts += 1
-        if description == 0:
-            self.closed = True
-        self.event(ALERT_SEEN, self.record_start, self.record_start + 5 + self.length, self.record_ack, 2)
-        self._alert(level, description, self.record_start)
-
-    def _heartbeat(self, body: bytes) -> None:
-        """A heartbeat in clear must hold its payload and at least 16 bytes of padding (RFC 6520 section 4)."""
-        self.fault(f.HEARTBEAT_BEFORE_HANDSHAKE, self.length, 0)
-        if len(body) >= 3:
-            high: i64 = body[1]
-            low: i64 = body[2]
-            payload: i64 = high << 8 | low
-            if payload + 3 + 16 > self.length:
-                self.fault(f.HEARTBEAT_OVERSIZE, payload, self.length)
-        self.event(HEARTBEAT_SEEN, self.record_start, self.record_start + 5 + self.length, self.record_ack, self.length)
+                self.fault(f.HEARTBEAT_BEFORE_HANDSHAKE, self.length, 0)
+                self._heartbeat(small, self.length)
 
     def _old_hello_end(self) -> None:
         body = bytes(self.buffer)
@@ -405,6 +338,10 @@ class TlsSide(MessageReader):
         self.log.client_side = self.side
         if self.log.client_hello is None:
             self.log.client_hello = hello
+            self.find_key(hello)
+        opener = self.log.opener
+        if opener is not None:
+            opener.spoiled(ROLE_CLIENT)  # the transcript begins otherwise (RFC 5246 section E.2)
         self.fault(f.SSLV2, hello.version, 0)
         end: i64 = self.record_start + len(body)
         self.event(tls.CLIENT_HELLO, self.record_start, end, self.record_ack, hello.size)

@@ -18,6 +18,7 @@ from tcpscope.state.stream import MAX_HELD
 from tcpscope.state.tls_detect import PROXY_BINARY, PROXY_TEXT, Sniffer, is_exhausted
 from tcpscope.state.tls_log import TlsLog
 from tcpscope.state.tls_outcome import Ending, Outcome, assess
+from tcpscope.state.tls_secrets import Opener, Secrets
 from tcpscope.state.tls_side import DEAD_PROTOCOL, DEAD_SSL2, LIVE, TlsSide
 from tcpscope.wire import tls
 from tcpscope.wire.segment import Segment
@@ -65,6 +66,7 @@ class TlsConnection:
         self.data_ack1: i64 = -1
         self.sniffer0: Sniffer | None = None
         self.sniffer1: Sniffer | None = None
+        self.secrets: Secrets | None = None  # set by the owner, if there are keys
         self.log: TlsLog | None = None
         self.outcome: Outcome | None = None
 
@@ -152,6 +154,8 @@ class TlsConnection:
             self._open(0)
         if self.sniffer1 is None and self.next1 > 0:
             self._open(1)
+        if log.opener is not None:
+            self._close_opener(log, log.opener)
         self.client_side = log.client_side
         swapped: bool = log.client_side == 1
         near = self.sniffer1 if swapped else self.sniffer0
@@ -239,6 +243,14 @@ class TlsConnection:
             self._give_up()
         return True
 
+    def _close_opener(self, log: TlsLog, opener: Opener) -> None:
+        for sniffer in (self.sniffer0, self.sniffer1):
+            if sniffer is not None and sniffer.side is not None:
+                sniffer.side.open_rest()
+        log.proofs = opener.proofs
+        log.unsupported = opener.unsupported
+        log.opener = None
+
     def _open(self, side: i64) -> Sniffer:
         """From here on a direction needs a Sniffer, which learns what was there before."""
         if side == 0:
@@ -285,6 +297,8 @@ class TlsConnection:
         t = s.side
         if t is not None:
             t.consume(stream.data, stream.start, stream.end, stream.position, stream.frame, stream.time_ns, stream.ack)
+            if self.log is not None and self.log.opener is not None:
+                self._open_other(side)
             if t.state >= DEAD_PROTOCOL:
                 self._side_dead()
             return
@@ -298,6 +312,12 @@ class TlsConnection:
                 self.looks1 = s.looks
         if found:
             self._begin(side, s, known)
+
+    def _open_other(self, side: i64) -> None:
+        """Records of the other direction may have waited for what was just read of this one."""
+        other = self.sniffer1 if side == 0 else self.sniffer0
+        if other is not None and other.side is not None:
+            other.side.open_queue()
 
     def _known(self, side: i64) -> i64:
         """What this side is known to be, for the one that looks at the other."""
@@ -315,6 +335,8 @@ class TlsConnection:
         if log is None:
             log = TlsLog()
             self.log = log
+            if self.secrets is not None:
+                log.opener = self.secrets.opener()
         self.recognised = True
         t = TlsSide(side, log, s.found_at, s.clean)
         s.side = t
@@ -348,6 +370,8 @@ class TlsConnection:
             t.consume(pending, 0, len(pending), s.found_at, s.pending_frame, s.pending_time, s.pending_ack)
         position: i64 = s.found_at + len(pending)
         t.consume(stream.data, s.found_offset, stream.end, position, stream.frame, stream.time_ns, stream.ack)
+        if log.opener is not None:
+            self._open_other(side)
         if t.state >= DEAD_PROTOCOL:
             self._side_dead()
 

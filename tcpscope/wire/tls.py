@@ -100,6 +100,16 @@ def is_message_type(kind: i64) -> bool:
     )
 
 
+def is_inner_type(kind: i64) -> bool:
+    """True for a handshake message type that TLS 1.3 sends under encryption only, besides those of :func:`is_message_type`."""
+    return (
+        kind == END_OF_EARLY_DATA
+        or kind == ENCRYPTED_EXTENSIONS
+        or kind == KEY_UPDATE
+        or kind == COMPRESSED_CERTIFICATE
+    )
+
+
 def record_header(data: bytes, at: i64) -> bool:
     """True if the five bytes at ``at`` (the caller made sure that they exist) are a possible TLS record header."""
     kind: i64 = data[at]
