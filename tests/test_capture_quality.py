@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tcpscope.capture.frame import Frame
+from tcpscope.capture.reader import CaptureReader
 from tcpscope.cli.main import run
 from tcpscope.options import Options
 from tcpscope.pipeline import CaptureFacts, Pipeline
@@ -182,7 +183,7 @@ def test_bounds_are_reached() -> None:
     again = flight.format(2000) + "+.5 C > S . 1500:1501(1)\n"
     assert reached(build(parse(OPEN + again))) == {limits.UNACKNOWLEDGED: 1}
     large = message(11, vector(3, vector(3, bytes(30_000))))
-    talk = Talk().say(C, handshake(client_hello())).say(S, handshake(server_hello(), *[large] * 3, split=16_000))
+    talk = Talk().say(C, handshake(client_hello())).say(S, handshake(server_hello(), *[large] * 5, split=16_000))
     assert reached(ended(talk)) == {limits.TLS_CERTIFICATES: 1}
     alerts = Talk().say(C, handshake(client_hello())).say(S, *[record(ALERT, b"\1\x70")] * 17)
     assert reached(ended(alerts)) == {limits.TLS_EVENTS: 1}
@@ -209,24 +210,19 @@ def test_bounds_of_the_whole_capture_are_reached() -> None:
 # What rests on absence
 
 
-def records(capture: bytes) -> list[Record]:
-    """The frames of a little-endian classic pcap file."""
-    unit, found, at = 1 if capture[:4] == b"\x4d\x3c\xb2\xa1" else 1000, [], 24
-    while at < len(capture):
-        seconds, fraction, captured, wire = struct.unpack_from("<IIII", capture, at)
-        at += 16 + captured
-        found.append(Record(seconds * 1_000_000_000 + fraction * unit, capture[at - captured : at], wire))
-    return found
-
-
 def with_drops(capture: bytes, dropped: int = 3500) -> bytes:
-    """The same frames in a pcapng file whose statistics say that the capturing side lost some."""
-    (link_type,) = struct.unpack_from("<I", capture, 20)
-    return pcapng(records(capture), [Interface(link_type, dropped=dropped)])
+    """The same frames, and keys, in a pcapng file whose statistics say that the capturing side lost some."""
+    reader, frame, records, link_type = CaptureReader(), Frame(), [], RAW
+    reader.feed(capture)
+    reader.finish()
+    while reader.advance(frame):
+        link_type = frame.link_type
+        records.append(Record(frame.time_ns, frame.data[frame.start : frame.end], frame.wire_length))
+    return pcapng(records, [Interface(link_type, dropped=dropped)], key_log=b"".join(reader.secrets))
 
 
 def firing(code: str) -> bytes:
-    """A capture that fires a rule, as a classic pcap file."""
+    """A capture that fires a rule."""
     if code not in CAPTURES:
         return tls_cases()[find_rule(code).name][0]
     name = INSTEAD.get(code, CAPTURES[code][0])
@@ -337,9 +333,9 @@ def test_damage_that_was_stepped_over_takes_the_proof_away_from_what_had_begun()
 def places_of(capture: bytes) -> Iterator[int]:
     """Where the records of a classic pcap file begin."""
     at = 24
-    for frame in records(capture):
+    while at < len(capture):
         yield at
-        at += 16 + len(frame.data)
+        at += 16 + int.from_bytes(capture[at + 8 : at + 12], "little")
 
 
 def test_verdicts_that_rest_on_absence() -> None:

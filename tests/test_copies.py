@@ -95,6 +95,7 @@ APART = {
     "two-interfaces": "holds copies itself",
     "path-mtu": "holds ICMP errors, which are counted twice",
     "self-connect": "both directions are one",
+    "tls13-secrets": "holds its keys, which are not copied",
 }
 # Pure ACKs without identification and timestamp: a receiver may say the same again, so at one place none is called a copy.
 UNTOLD = {"port-reused-refused": 3}
