@@ -19,6 +19,7 @@ HOT = ("tcpscope/capture", "tcpscope/wire", "tcpscope/state")
 ALSO_HOT = (
     "tcpscope/pipeline.py",
     "tcpscope/rules/judge.py",
+    "tcpscope/rules/symptoms.py",
     "tcpscope/rules/verdicts.py",
     "tcpscope/report/session.py",
 )

@@ -33,7 +33,9 @@ def analyze(source: Input, options: Options | None = None) -> Report:
         for _ in _fed(session, source):
             pass
     reports.sort(key=lambda report: (report.stream, report.first_frame))
-    capture = capture_report(session.facts, session.facts.files[0].name, session.findings, tuple(reports))
+    capture = capture_report(
+        session.facts, session.facts.files[0].name, session.findings, tuple(reports), session.diagnosis
+    )
     return Report(capture, session.summary)
 
 

@@ -98,7 +98,7 @@ def test_a_clean_connection(capsys: Capsys) -> None:
     assert connection["rtt"]["handshake"] == 0.0101
     assert connection["rtt"]["client"]["samples"] > 0
     assert connection["tls"] is None
-    assert connection["diagnosis"] is None
+    assert connection["diagnosis"]["where"] == "none"
     assert connection["findings"] == []
     counts = {"error": 0, "warning": 0, "note": 0}
     assert report["summary"] == {"captures": 1, "connections": 1, "frames": 9, "findings": counts}

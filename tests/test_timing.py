@@ -85,6 +85,11 @@ def test_an_answer_with_the_acknowledgement_in_it_is_the_paths_up_to_its_round_t
     assert not timing(text).server.wait_proved
 
 
+def test_an_acknowledgement_never_waits_for_an_answer_longer_than_half_a_second() -> None:
+    text = OPENED_10 + "+.005 C > S P. (100)\n+2 S > C P. (200)\n+0 C > S .\n"
+    assert shares(text) == {"client thinking": 5, "network": 1510, "server thinking": 500}
+
+
 def test_at_the_server_the_way_to_it_takes_no_time() -> None:
     text = ARRIVED_10 + "+.005 C > S P. (100)\n+.050 S > C P. (200)\n+.010 C > S .\n"
     assert shares(text) == {"client thinking": 5, "network": 20, "server thinking": 50}

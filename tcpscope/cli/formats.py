@@ -98,7 +98,8 @@ class TableFormat:
     def end(self, session: Session) -> None:
         """Write the report of the input."""
         connections = tuple(entry[2] for entry in sorted(self._kept, key=lambda entry: (text.rank(entry[2]), entry[1])))
-        capture = capture_report(session.facts, self._path, session.findings, connections)
+        diagnosis = None if self._full else session.diagnosis  # the connection's own says it
+        capture = capture_report(session.facts, self._path, session.findings, connections, diagnosis)
         if self._full:
             from tcpscope.report.text_connection import connection_text
 

@@ -50,7 +50,7 @@ class JsonFormat:
 
     def end(self, session: Session) -> None:
         """Write the capture with its connections, one a line."""
-        capture = capture_report(session.facts, self._path, session.findings)
+        capture = capture_report(session.facts, self._path, session.findings, diagnosis=session.diagnosis)
         head = json_report.dumps(json_report.capture_object(capture))
         self._output.write((",\n" if self._captures else "\n") + head[:-1] + ',"connections":[')
         for index, connection in enumerate(self._spool):
@@ -94,7 +94,7 @@ class JsonLinesFormat:
 
     def end(self, session: Session) -> None:
         """Write the capture."""
-        capture = capture_report(session.facts, self._path, session.findings)
+        capture = capture_report(session.facts, self._path, session.findings, diagnosis=session.diagnosis)
         self._line({"capture": json_report.capture_object(capture)})
 
     def failed(self, message: str, offset: int | None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tcpscope.report import model
 from tcpscope.report.build_tls import tls_report
 from tcpscope.rules import capture_offload, verdicts
+from tcpscope.rules.diagnosis import diagnose
 from tcpscope.rules.measures import numbers_of, spread
 from tcpscope.state.connection import END_NAMES, ROLE_NAMES
 from tcpscope.state.endpoint import (
@@ -24,6 +25,7 @@ from tcpscope.wire.address import endpoints, format_address
 if TYPE_CHECKING:
     from tcpscope.pipeline import CaptureFacts, FileFacts, LargeSegments
     from tcpscope.rules.base import Finding
+    from tcpscope.rules.diagnosis import Diagnosis
     from tcpscope.state.checksums import Checksums
     from tcpscope.state.connection import Connection
     from tcpscope.state.copies import CopyTotals
@@ -71,6 +73,7 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
         frame_times=_frame_times(conn),
         numbers=numbers_of(conn),
         tls=tls_report(conn),
+        diagnosis=diagnose(conn, msl_ns),
         findings=ordered(findings),
     )
 
@@ -91,6 +94,7 @@ def capture_report(
     path: str,
     findings: Sequence[Finding],
     connections: tuple[model.ConnectionReport, ...] = (),
+    diagnosis: Diagnosis | None = None,
 ) -> model.CaptureReport:
     """Everything that a report says about a capture as a whole. ``path``: what the user called it."""
     queues = sorted((li for li in facts.listeners if li.syns), key=lambda li: (-li.pending_peak, li.first_frame))
@@ -126,6 +130,7 @@ def capture_report(
         listeners=tuple(_listener(listener) for listener in queues[:MAX_LISTENERS]),
         findings=ordered(findings),
         connections=connections,
+        diagnosis=diagnosis,
     )
 
 

@@ -15,6 +15,7 @@ from tcpscope.report.quantities import rfc3339, seconds
 
 if TYPE_CHECKING:
     from tcpscope.rules.base import Finding
+    from tcpscope.rules.diagnosis import Diagnosis
     from tcpscope.rules.measures import Numbers, SideNumbers, Spread
     from tcpscope.rules.verdicts import Handshake, TimeWait
 
@@ -80,7 +81,7 @@ def connection_object(connection: model.ConnectionReport) -> Object:
         "responses": _spread(numbers.responses),
         "negotiated": numbers.negotiated._asdict(),
         "tls": None if connection.tls is None else _tls(connection.tls),
-        "diagnosis": None,
+        "diagnosis": _diagnosis(connection.diagnosis),
         "findings": [finding_object(finding) for finding in connection.findings],
     }
 
@@ -114,6 +115,7 @@ def capture_object(capture: model.CaptureReport) -> Object:
         "copies": _copies(capture.copies),
         "connection_count": capture.connection_count,
         "evicted_connections": capture.evicted,
+        "diagnosis": None if capture.diagnosis is None else _diagnosis(capture.diagnosis),
         "listeners": [_listener(listener) for listener in capture.listeners],
         "findings": [finding_object(finding) for finding in capture.findings],
     }
@@ -138,6 +140,10 @@ def _file(file: model.FileReport) -> Object:
         "damage": _damage(file.damage, file.damage_offset),
         "skipped": [{"offset": gap.offset, "length": gap.length, "message": gap.text} for gap in file.gaps],
     }
+
+
+def _diagnosis(diagnosis: Diagnosis) -> Object:
+    return {**diagnosis._asdict(), "frames": list(diagnosis.frames)}
 
 
 def finding_object(finding: Finding) -> Object:

@@ -16,6 +16,7 @@ from tcpscope.rules.words import address_port
 
 if TYPE_CHECKING:
     from tcpscope.rules.base import Finding
+    from tcpscope.rules.diagnosis import Diagnosis
     from tcpscope.rules.measures import Numbers, Spread
     from tcpscope.rules.verdicts import Handshake, Teardown, TimeWait
 
@@ -189,6 +190,7 @@ class ConnectionReport(NamedTuple):
     frame_times: Mapping[int, int]
     numbers: Numbers
     tls: TlsReport | None
+    diagnosis: Diagnosis
     findings: tuple[Finding, ...]
 
     @property
@@ -329,6 +331,7 @@ class CaptureReport(NamedTuple):
     listeners: tuple[ListenerReport, ...]
     findings: tuple[Finding, ...]
     connections: tuple[ConnectionReport, ...] = ()
+    diagnosis: Diagnosis | None = None  # None without connections
 
     @property
     def compression(self) -> str:

@@ -12,13 +12,16 @@ from tcpscope.crypto.keys import KeyStore
 from tcpscope.pipeline import CaptureFacts, CollectorPause, Pipeline
 from tcpscope.report.model import Summary
 from tcpscope.rules import judge_for
+from tcpscope.rules.diagnosis import Tally
 from tcpscope.rules.judge import CLEAN, Judge, Opinion
+from tcpscope.rules.symptoms import NONE, symptom
 from tcpscope.state.connection import Connection
 from tcpscope.state.zeek import SERVER_PORTS
 
 if TYPE_CHECKING:
     from tcpscope.options import Options
     from tcpscope.rules.base import Finding
+    from tcpscope.rules.diagnosis import Diagnosis
 
 ALL_STREAMS: Final = -1
 
@@ -44,7 +47,7 @@ class Session:
     ``sink`` gets each connection with its findings when it is over; ``stream`` limits judging and counting to the
     connection of that number; ``threshold`` says which connections the sink can do without; ``keylog`` holds what was read
     of the options' key logs, for a caller who has done so.
-    After :meth:`finish`, ``facts`` and ``findings`` are those of the capture.
+    After :meth:`finish`, ``facts``, ``findings`` and ``diagnosis`` are those of the capture.
     """
 
     def __init__(
@@ -57,7 +60,11 @@ class Session:
     ) -> None:
         self.summary: Summary = Summary(captures=1)
         self.findings: list[Finding] = []
+        self.diagnosis: Diagnosis | None = None
         self._sink = sink
+        self._clean: i64 = 0  # connections without a symptom
+        self._tally: Tally = Tally()
+        self._msl_ns: i64 = options.msl_ns
         self._stream: i64 = ALL_STREAMS if stream is None else stream
         self._threshold: Threshold = Threshold() if threshold is None else threshold
         self._judge: Judge = judge_for(options)
@@ -101,12 +108,19 @@ class Session:
         self.summary.frames = facts.frames
         for opinion in (self._judge.clean, *self._judge.alike.values()):
             self._count(opinion.findings, opinion.connections)
+        self._tally.clean = self._clean
+        self.diagnosis = self._tally.diagnosis()
         self.findings = self._judge.capture(facts)
         self.summary.count(self.findings, of_connection=False)
 
     def _over(self, conn: Connection) -> None:
         if self._stream >= 0 and conn.stream != self._stream:
             return
+        found: i64 = symptom(conn, self._msl_ns)
+        if found == NONE:
+            self._clean += 1
+        else:
+            self._tally.add(conn, found)
         opinion: Opinion | None = self._judge.opinion(conn)
         if opinion is not None and not self._threshold.passes(opinion.severity, conn.stream):
             opinion.connections += 1

@@ -12,8 +12,10 @@ from tcpscope.report.style import Style
 from tcpscope.report.table import table
 from tcpscope.report.text_connections import connection_table, short_host
 from tcpscope.report.text_findings import Excerpt, by_rule_text, finding_text, severity_counts
+from tcpscope.report.text_numbers import diagnosis_text
 from tcpscope.report.text_quality import quality_lines
 from tcpscope.rules import words
+from tcpscope.rules.diagnosis import NOWHERE
 
 ROWS: Final = 20
 """Connections that the table shows without ``--all``."""
@@ -54,6 +56,8 @@ def capture_text(style: Style, capture: CaptureReport, summary: Summary, *, show
     for connection in shown:
         if taken := excerpt.take(connection.findings):
             parts += ["", connection_line(style, connection)]
+            if not _is_told(capture, connection):
+                parts.append(diagnosis_text(style, connection.diagnosis, next_step=False))
             parts += [finding_text(style, finding, capture.files) for finding in taken]
             if rest := len(connection.findings) - len(taken):
                 more = f"  {words.plural(rest, 'more finding')}: --connection {connection.stream} shows all"
@@ -61,6 +65,12 @@ def capture_text(style: Style, capture: CaptureReport, summary: Summary, *, show
     if excerpt.left_out or summary.with_findings > shown_with_findings:
         parts += ["", style.paint("All findings by rule", "head"), by_rule_text(style, summary)]
     return "\n".join(parts)
+
+
+def _is_told(capture: CaptureReport, connection: ConnectionReport) -> bool:
+    """Whether the diagnosis of the capture has said that of the connection, or there is nothing to say."""
+    told = capture.diagnosis is not None and connection.diagnosis.summary in capture.diagnosis.summary
+    return told or connection.diagnosis.where == NOWHERE
 
 
 def connection_line(style: Style, connection: ConnectionReport) -> str:
@@ -71,7 +81,7 @@ def connection_line(style: Style, connection: ConnectionReport) -> str:
 
 
 def capture_head(style: Style, capture: CaptureReport) -> str:
-    """The first lines: what the capture is."""
+    """The first lines: what ails the capture, and what it is."""
     kind = f"{capture.format} in {capture.compression}" if capture.compression else capture.format
     title = (
         capture.path
@@ -80,7 +90,10 @@ def capture_head(style: Style, capture: CaptureReport) -> str:
     )
     counts = [kind, words.plural(capture.frames, "frame"), words.plural(capture.segments, "TCP segment")]
     counts.append(words.plural(capture.connection_count, "connection"))
-    lines = [style.paint(printable(title, backslash=False), "head"), style.wrap(", ".join(counts), "  ")]
+    lines = [style.paint(printable(title, backslash=False), "head")]
+    if capture.diagnosis is not None:
+        lines.append(diagnosis_text(style, capture.diagnosis))
+    lines.append(style.wrap(", ".join(counts), "  "))
     if capture.first_time_ns is not None and capture.duration_ns is not None:
         lines.append(f"  {words.span(capture.duration_ns)} from {day_and_time(capture.first_time_ns)}")
     if skipped := sum(capture.skipped.values()):

@@ -13,7 +13,7 @@ from tcpscope.report.style import Style
 from tcpscope.report.table import table, table_width
 from tcpscope.report.text_connections import closed
 from tcpscope.report.text_findings import finding_text
-from tcpscope.report.text_numbers import data_text, time_text
+from tcpscope.report.text_numbers import data_text, diagnosis_text, time_text
 from tcpscope.rules import words
 
 ROLES: Final = {
@@ -75,6 +75,7 @@ def _head(style: Style, connection: ConnectionReport) -> str:
         style.paint(
             style.wrap(f"Connection {connection.stream}  {connection.client} → {connection.server}", "  ", ""), "head"
         ),
+        diagnosis_text(style, connection.diagnosis),
         f"  {frames}, {day_and_time(connection.start_ns)}, {words.span(connection.duration_ns)}",
         style.wrap(ROLES[connection.roles], "  "),
     ]

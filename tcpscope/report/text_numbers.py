@@ -9,7 +9,10 @@ from tcpscope.report.quantities import size
 from tcpscope.report.style import Style
 from tcpscope.report.table import table, table_width
 from tcpscope.rules import words
+from tcpscope.rules.diagnosis import NOWHERE, Diagnosis
 from tcpscope.rules.measures import Negotiated, Spread
+
+UNSURE: Final = ("capture", "cannot-tell")
 
 MAX_BAR: Final = 60
 """Columns of a bar that stands for all of the time."""
@@ -41,6 +44,17 @@ _COUNTERS: Final[tuple[tuple[str, str, bool], ...]] = (
     ("network_duplicates", "delivered twice, counted once", False),
     ("copies", "captured twice, counted once", False),
 )
+
+
+def diagnosis_text(style: Style, diagnosis: Diagnosis, *, next_step: bool = True) -> str:
+    """Where the trouble sits, how sure that is, why, and what to look at next."""
+    where = f"{diagnosis.where} ({diagnosis.confidence} confidence)"
+    text = style.wrap(f"Diagnosis: {where}: {diagnosis.summary}", "    ", "  ")
+    role = "good" if diagnosis.where == NOWHERE else "note" if diagnosis.where in UNSURE else "warning"
+    lines = [text.replace(diagnosis.where, style.paint(diagnosis.where, role), 1)]
+    if next_step and diagnosis.where != NOWHERE:
+        lines.append(style.wrap(f"Next: {diagnosis.next_step}", "    "))
+    return "\n".join(lines)
 
 
 def data_text(style: Style, connection: ConnectionReport) -> str:

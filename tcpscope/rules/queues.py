@@ -181,7 +181,7 @@ class SynFlood(Rule):
 
     def judge_capture(self, capture: CaptureFacts, ctx: Context) -> Iterable[Finding]:
         """One finding a flooded listener, the worst first."""
-        flooded = [one for one in capture.listeners if _flooded(one)]
+        flooded = [one for one in capture.listeners if is_flooded(one)]
         for listener in sorted(flooded, key=lambda one: (-_waiting(one), one.address, one.port)):
             address = format_address(listener.address)
             dropped = f", or the capture lost the rest: {plural(capture.dropped, 'frame')} dropped"
@@ -206,7 +206,8 @@ def _waiting(listener: Listener) -> int:
     return max(listener.half_open_peak, listener.pending_peak)
 
 
-def _flooded(listener: Listener) -> bool:
+def is_flooded(listener: Listener) -> bool:
+    """Whether as many connections wait at the listener as its queue may hold, and few ever complete."""
     # A server that answers nobody is not flooded but down, or its answers were not captured (TS105).
     answers = listener.half_open_peak > 0
     return answers and _waiting(listener) >= FLOOD_WAITING and 2 * listener.completed < listener.syns

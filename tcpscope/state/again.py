@@ -94,6 +94,7 @@ def _sent_again(
             t.timeouts -= 1
         t.timeouts += 1
         t.backoff += 1
+        _too_long(t, seg, sent)
         number = t.backoff
         if t.loss_until < 0:
             t.loss_until = me.nxt
@@ -111,6 +112,17 @@ def _sent_again(
     conn.because(cause, other, since)
     conn.note(RETRANSMISSION + cause, side, seg.frame, seg.time_ns, other, number, since)
     spurious.remember(t, Resend(seg, end, cause, since, tail, filled_hole))
+
+
+def _too_long(t: Transfer, seg: Segment, sent: Sent | None) -> None:
+    """Remember how long what timed out was, and to which length its sender has cut it."""
+    length: i64 = seg.length
+    if sent is not None:
+        length = diff(sent.end, sent.seq)
+        if seg.seq == sent.seq and seg.length < length:
+            t.cut_to = seg.length
+    if t.lost_length < 0 or length < t.lost_length:
+        t.lost_length = length
 
 
 def _roll_back(conn: Connection, side: i64, me: Endpoint, t: Transfer, hole: Hole, seg: Segment) -> None:

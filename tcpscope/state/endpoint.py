@@ -316,6 +316,10 @@ class Transfer:
         self.lost_before: i64 = 0  # whose bytes the capture had not shown: lost before they came here
         self.lost_behind: i64 = 0  # whose bytes had been captured: they or the ACK were lost behind the capture point
         self.spurious_timeouts: i64 = 0
+        # What passes: payload lengths
+        self.delivered: i64 = 0  # the longest segment that was sent once and acknowledged
+        self.lost_length: i64 = -1  # the shortest that timed out; -1: none
+        self.cut_to: i64 = 0  # what timed out was sent again in pieces of this length
         self.needless_probes: i64 = 0  # tail loss probes that found nothing lost
 
 

@@ -18,6 +18,7 @@ class Listener:
         self.syns: i64 = 0
         self.completed: i64 = 0
         self.refused: i64 = 0
+        self.ignored: i64 = 0  # connections whose SYN-ACK was repeated twice after the client had acknowledged it
         self.timed_out: i64 = 0  # judged while still half-open or unanswered
         self.half_open_now: i64 = 0
         self.half_open_peak: i64 = 0

@@ -102,6 +102,8 @@ def syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
     if conn.ack_frame != 0:
         # The server has not taken the third segment: it was lost, or the accept queue is full (row O9).
         conn.syn_acks_after_ack += 1
+        if conn.listener is not None and conn.syn_acks_after_ack == 2:
+            conn.listener.ignored += 1
         waiting: i64 = peer.unacknowledged()
         conn.note(SYN_ACK_IGNORES_DATA, side, seg.frame, seg.time_ns, conn.ack_frame, waiting, conn.syn_acks_after_ack)
         if me.state == ESTABLISHED and me.nxt == (me.isn + 1) & 0xFFFFFFFF:

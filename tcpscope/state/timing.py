@@ -34,6 +34,9 @@ PATIENCE_WITHOUT_RTT_NS: Final = 200_000_000
 # Data that is not sent again for so long was acknowledged, though the capture lacks the ACK (RFC 6298 section 2: 1 s).
 UNSEEN_ACK_NS: Final = 1_000_000_000
 
+# An ACK waits for data to go with it for less than this (RFC 9293 section 3.8.6.3).
+DELAYED_ACK_NS: Final = 500_000_000
+
 # What a moment belongs to
 THINKING: Final = 0
 TRANSFER: Final = 1
@@ -168,6 +171,8 @@ def _thought(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: S
     elif timing.owner != NOBODY or side == SERVER:
         # The ACK came with the answer: of the time since the message the shortest round trip is taken for the path.
         until: i64 = max(timing.latest, timing.mark) + _shortest(conn, side, peer)
+        if timing.owner != NOBODY:
+            until = max(until, seg.time_ns - DELAYED_ACK_NS)  # had it thought for longer, the ACK would not have waited
         path: i64 = LOSS if timing.recovering == 1 - side else NETWORK
         _give(timing, path, 1 - side, min(until, seg.time_ns))
     _awaited(timing, side, peer, seg.frame, seg.time_ns, proved, True)
@@ -258,6 +263,7 @@ def _special(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: En
         _again(conn, timing, side, me, cause, now)
     elif flags & RST != 0:
         _pause(conn, timing, now)
+        timing.refused_answer = timing.refused_answer or timing.owes
         timing.owes = False
     elif new and flags & SYN == 0:
         if timing.recovering == side:

@@ -249,6 +249,9 @@ def _retire(p: Transfer, ack: i64, now: i64) -> None:
             p.rtt = rtt
         rtt.add(sample)
         recovery.update_rtt(p, sample)
+        acked: Sent | None = p.acked
+        if acked is not None and diff(acked.end, acked.seq) > p.delivered:
+            p.delivered = diff(acked.end, acked.seq)
 
 
 def _selective(conn: Connection, side: i64, t: Transfer, peer: Endpoint, seg: Segment) -> None:

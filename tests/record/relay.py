@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from . import wire
 from .files import Writer
@@ -38,6 +39,20 @@ class Rule:
         self.count -= 1
         self.hits += 1
         return True
+
+
+class Varying(Rule):
+    """A delay that changes from segment to segment."""
+
+    def __init__(self, match: wire.Match, seconds: Sequence[float]) -> None:
+        super().__init__(match, (), -1)
+        self.times = itertools.cycle(seconds)
+
+    def takes(self, segment: wire.Segment) -> bool:
+        taken = super().takes(segment)
+        if taken:
+            self.extra = (next(self.times),)
+        return taken
 
 
 class Relay(threading.Thread):
@@ -76,6 +91,10 @@ class Relay(threading.Thread):
 
     def slow(self, match: wire.Match, seconds: float, count: int = 1, skip: int = 0) -> Rule:
         return self.add(Rule(match, (seconds,), count, skip))
+
+    def vary(self, match: wire.Match, seconds: Sequence[float]) -> Rule:
+        """Delay every segment, by one of these times after the other, over and over."""
+        return self.add(Varying(match, seconds))
 
     def duplicate(self, match: wire.Match, seconds: float, count: int = 1, skip: int = 0) -> Rule:
         return self.add(Rule(match, (0.0, seconds), count, skip))

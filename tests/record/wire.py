@@ -112,7 +112,16 @@ def tcp_packet(
 
 def too_big(frame: bytes, mtu: int) -> bytes:
     """ICMP "fragmentation needed" (RFC 1191) from a router 10.77.0.254 to the sender of an Ethernet frame."""
-    icmp = struct.pack(">BBHHH", 3, 4, 0, 0, mtu) + frame[14:42]
+    return _unreachable(frame, 4, mtu)
+
+
+def prohibited(frame: bytes) -> bytes:
+    """ICMP "communication administratively prohibited" (RFC 1812) from the same router: a filter that says no."""
+    return _unreachable(frame, 13, 0)
+
+
+def _unreachable(frame: bytes, code: int, mtu: int) -> bytes:
+    icmp = struct.pack(">BBHHH", 3, code, 0, 0, mtu) + frame[14:42]
     icmp = icmp[:2] + struct.pack(">H", checksum(icmp)) + icmp[4:]
     addresses = socket.inet_aton("10.77.0.254") + frame[26:30]
     ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(icmp), 1, 0, 63, socket.IPPROTO_ICMP, 0) + addresses

@@ -280,6 +280,53 @@ def keep_alive_dead_peer(lab: Lab) -> None:
 
 
 @scenario(
+    "slow-server",
+    "the server acknowledges a request at once, but its program answers only after a second and a half",
+    proof=("tcp.srcport == 7777 && tcp.len > 0 && tcp.time_delta > 1.2", "!tcp.analysis.retransmission"),
+)
+def slow_server(lab: Lab) -> None:
+    near, far = lab.pair(PORT, 51077)
+    exchange(near, far)
+    near.sendall(b"something difficult\n")
+    far.recv(100)
+    time.sleep(1.5)
+    far.sendall(b"done\n")
+    near.recv(100)
+    finish(near, far)
+
+
+@scenario(
+    "pause-between-requests",
+    "a client that asks again after three seconds: nothing is wrong, nobody has anything to say in between",
+    proof=("tcp.srcport == 51078 && tcp.len > 0 && tcp.time_delta > 2.5", "!tcp.analysis.retransmission"),
+)
+def pause_between_requests(lab: Lab) -> None:
+    near, far = lab.pair(PORT, 51078)
+    exchange(near, far)
+    time.sleep(3)
+    exchange(near, far)
+    finish(near, far)
+
+
+@scenario(
+    "jitter",
+    "the way to the server takes between 5 and 500 ms, differently for every request; nothing is lost, and nothing sent "
+    "again (no tail-loss probes, time-out of a second)",
+    proof=("tcp.analysis.ack_rtt > 0.4", "tcp.analysis.ack_rtt < 0.05", "!tcp.analysis.retransmission"),
+)
+def jitter(lab: Lab) -> None:
+    for host in (lab.client, lab.server):
+        host.sysctl("tcp_early_retrans", 0)
+        host.sysctl("tcp_rto_min_us", 1_000_000)
+    near, far = lab.pair(PORT, 51079)
+    delays = (0, 0.1, 0.02, 0.15, 0, 0.05, 0.495, 0.02) * 5
+    lab.relay.vary(wire.client(wire.data), delays)
+    for _ in delays:
+        exchange(near, far)
+    finish(near, far)
+
+
+@scenario(
     "path-mtu",
     "a router on the path takes at most 1,400 bytes and says so by ICMP: the server sends the same data again in "
     "smaller segments",

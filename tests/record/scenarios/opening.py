@@ -8,6 +8,7 @@ import time
 
 from .. import wire
 from ..lab import PORT, Lab, drain, linger_zero, run
+from ..relay import CLIENT
 from ..scenario import scenario
 
 
@@ -36,6 +37,22 @@ def finish(near: socket.socket, far: socket.socket) -> None:
 def refused(lab: Lab) -> None:
     with contextlib.suppress(ConnectionRefusedError), lab.client.bound(51001) as near:
         near.connect((lab.server.address, 81))
+
+
+@scenario(
+    "rejected-by-icmp",
+    "a filter on the path rejects the SYN by ICMP (communication administratively prohibited)",
+    proof=("icmp.type == 3 && icmp.code == 13", "!tcp.flags.ack == 1"),
+    counters=("client.TcpAttemptFails",),
+)
+def rejected_by_icmp(lab: Lab) -> None:
+    def refuse(segment: wire.Segment) -> bool:
+        lab.relay.inject(CLIENT, wire.prohibited(segment.frame))
+        return True
+
+    lab.relay.drop(refuse, count=-1)
+    with contextlib.suppress(OSError), lab.client.bound(51080) as near:
+        near.connect((lab.server.address, PORT))
 
 
 @scenario(
