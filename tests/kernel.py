@@ -39,6 +39,7 @@ LESS_VISIBLE = {
     "handshake-cut-off": "the file ends before the connection does",
     "mid-connection": "the file begins in the middle",
     "one-sided": "one direction is missing",
+    "rejected-by-icmp": "an ICMP error may end an attempt (RFC 9293 3.9.2.2); that it did sends nothing",
     "unanswered": "giving up sends nothing",
     "unanswered-linear": "giving up sends nothing",
 }

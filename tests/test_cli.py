@@ -409,12 +409,13 @@ class Interrupted(io.BytesIO):
 def test_interrupted_while_waiting_for_input(
     arguments: list[str], capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Interrupted(clean())))
     assert run([*arguments, "-"]) == 2
     out, err = capsys.readouterr()
     assert err == f"tcpscope: standard input: interrupted after {len(clean())} bytes\n"
     assert "192.168.100.101" in out or "SA" in out
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_interrupted_while_working(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:

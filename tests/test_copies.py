@@ -80,6 +80,8 @@ def without_frames(connection: ConnectionReport) -> Any:
         del traffic["copies"]
         for lasting in ("zero_window_time", "throughput", "goodput"):  # the capture ends a little later
             del traffic[lasting]
+    diagnosis = shown.pop("diagnosis")
+    shown["diagnosis"] = [diagnosis[key] for key in ("kind", "where", "confidence")]
     tls = shown.pop("tls")
     shown["tls"] = tls and [message["message"] for message in tls["messages"]]
     shown["findings"] = sorted(
@@ -94,6 +96,8 @@ APART = {
     "captured-twice": "holds copies itself",
     "two-interfaces": "holds copies itself",
     "path-mtu": "holds ICMP errors, which are counted twice",
+    "rejected-by-icmp": "holds ICMP errors, which are counted twice",
+    "cut-capture": "is cut, which the file with the copies is not",
     "self-connect": "both directions are one",
     "tls13-secrets": "holds its keys, which are not copied",
 }
