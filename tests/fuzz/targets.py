@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import capture, decoder, state, tls, whole
+from tests.fuzz import capture, decoder, sealed, state, tls, whole
 from tests.fuzz.target import Target, sample_captures
 
 TARGETS: dict[str, Target] = {
@@ -11,6 +11,7 @@ TARGETS: dict[str, Target] = {
     "salvage": Target(capture.run_salvage, capture.make_damaged),
     "decoder": Target(decoder.run, decoder.make, decoder.samples),
     "tls": Target(tls.run, tls.make, tls.samples),
+    "sealed": Target(sealed.run, sealed.make, sealed.samples),
     "state": Target(state.run, state.make, state.samples),
     "whole": Target(whole.run_whole, whole.make, whole.samples),
     "mutants": Target(whole.run_session, whole.make, sample_captures),
