@@ -57,7 +57,7 @@ def certificate(key: ec.EllipticCurvePrivateKey = KEY) -> bytes:
     made = x509.CertificateBuilder(name, name, key.public_key(), 1)
     made = made.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(datetime(2040, 1, 1, tzinfo=UTC))
     made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("example.org")]), critical=False)
-    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    return made.sign(key, hashes.SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.DER)
 
 
 def certificate_message(der: bytes | None = None, *, context: bytes = b"") -> bytes:
@@ -156,7 +156,9 @@ class Sealed:
     def verify(self, side: int, key: ec.EllipticCurvePrivateKey = KEY) -> bytes:
         """A CertificateVerify over what was heard so far (RFC 8446 section 4.4.3)."""
         context = b"TLS 1.3, %s CertificateVerify" % (b"client", b"server")[side]
-        signature = key.sign(b" " * 64 + context + b"\0" + self.digest(), ec.ECDSA(hashes.SHA256()))
+        signature = key.sign(
+            b" " * 64 + context + b"\0" + self.digest(), ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+        )
         return message(15, u16(0x0403) + vector(2, signature))
 
     def finish(self, side: int, *, wrong: bool = False) -> Sealed:
