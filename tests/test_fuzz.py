@@ -20,7 +20,7 @@ SAMPLES = [sample for sample in built_in() if len(sample) < 20_000]
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1 << 40))
 def test_mutants_give_a_report_or_one_line(name: str, seed: int) -> None:
     random, target = Random(seed), TARGETS[name]
