@@ -19,6 +19,8 @@ class Options:
     ``salvage``: behind damage in a capture, look for the next record and go on there.
     ``zeek``: fill in ``conn_state`` and ``history`` as Zeek would; without it they are None and the analysis is faster.
     ``keylog``: files in the format of SSLKEYLOGFILE; what they and the capture hold keys for is opened.
+    ``ca_file``, ``system_ca``: certificates that are trusted, from files (PEM or DER) and those of the system; without any, trust
+    is not judged. ``crl``: files of certificate revocation lists.
     ``zeek_server_ports``: Zeek's ``likely_server_ports``, where it does not run with its default scripts.
     """
 
@@ -31,6 +33,9 @@ class Options:
     salvage: bool = False
     zeek_server_ports: tuple[int, ...] | None = None
     keylog: tuple[str, ...] = ()
+    ca_file: tuple[str, ...] = ()
+    system_ca: bool = False
+    crl: tuple[str, ...] = ()
 
     @property
     def msl_ns(self) -> int:

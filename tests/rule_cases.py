@@ -13,7 +13,7 @@ from pathlib import Path
 import tcpscope
 from tcpscope.options import Options
 from tcpscope.report.model import Report
-from tests import test_tls_choice, test_tls_order, tls_sealed_cases, tls_sealer
+from tests import certificate_cases, certificates, test_tls_choice, test_tls_order, tls_sealed_cases, tls_sealer
 from tests.captures import SAMPLES, SCENARIOS
 from tests.scenario import Scenario, build, load, parse
 from tests.tls_builder import (
@@ -211,6 +211,12 @@ def tls_captures() -> dict[str, tuple[bytes, bytes]]:
     keyed = tls_sealer.lawful()
     found["tls-key-missing"] = (with_keys(keyed, keyed.log[:400]), with_keys(keyed, keyed.log))
     found["tls-http-answer"] = (ended(begun(b"HTTP/1.1 400 Bad Request\r\n\r\n"), *CLIENT_CLOSES), lawful)
+    for case in certificate_cases.CASES:
+        found.setdefault(case.slug, (ended(case.bad(), *CLOSED), ended(case.good(), *CLOSED)))
+    found["tls-certificate-untrusted"] = (
+        found["tls-certificate-self-signed"][0],
+        ended(certificate_cases.sound(), *CLOSED),
+    )
     for sealed in tls_sealed_cases.CASES:
         bad, good = sealed.bad(), sealed.good()
         found.setdefault(sealed.slug, (with_keys(bad, bad.log), with_keys(good, good.log)))
@@ -221,6 +227,15 @@ def tls_captures() -> dict[str, tuple[bytes, bytes]]:
 def tls_cases() -> dict[str, tuple[bytes, bytes]]:
     """:func:`tls_captures`, built once."""
     return tls_captures()
+
+
+def tls_options(name: str, folder: Path) -> Options | None:
+    """The options that a case of :func:`tls_captures` needs; files go to ``folder``."""
+    if name != "tls-certificate-untrusted":
+        return None
+    path = folder / "root.pem"
+    path.write_bytes(certificates.pem(certificates.root()))
+    return Options(ca_file=(str(path),))
 
 
 def options_of(scenario: Scenario) -> Options:

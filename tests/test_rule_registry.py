@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tcpscope.crypto import certificates
 from tcpscope.errors import OptionError
 from tcpscope.options import Options
 from tcpscope.report.model import Report
 from tcpscope.rules import RULES, find_rule, judge_for, select
 from tcpscope.rules.base import MAX_EVIDENCE, Context, Finding, Rule, Severity
+from tcpscope.rules.certificate_base import CertificateRule
 from tcpscope.rules.judge import Judge
 from tcpscope.rules.manual import HEADINGS, manual
 from tcpscope.rules.tls_base import TlsRule
@@ -21,7 +23,7 @@ from tcpscope.state.connection import Connection
 from tcpscope.state.tls_faults import FAULTS, NOT_TLS
 from tests.paths import connections
 from tests.rfc_headings import RFC_SECTIONS
-from tests.rule_cases import CAPTURES, analyze, ended, judged, scenario_paths, tls_cases
+from tests.rule_cases import CAPTURES, analyze, ended, judged, scenario_paths, tls_cases, tls_options
 from tests.scenario import build, load
 from tests.tls_builder import closing, full12
 
@@ -46,6 +48,7 @@ OTHER_RFCS = {
     "2883": {"4"},
     "4987": {"2", "3"},
     "5077": {"3.3"},
+    "5280": {"3.2", "4.1", "4.1.2.5", "4.2.1.3", "4.2.1.9", "4.2.1.12", "6.1", "6.1.3", "6.3"},
     "5681": {"3.2"},
     "5722": {"4"},
     "5746": {"3"},
@@ -56,17 +59,23 @@ OTHER_RFCS = {
     "6298": {"2", "5"},
     "6520": {"3", "4"},
     "6675": {"5"},
+    "6960": {"2.2", "3.2"},
     "7301": {"3.2"},
     "7323": {"2", "2.2", "2.3", "2.4", "3.2", "4.3", "5.2", "5.3"},
     "7413": {"4.2.2"},
     "7507": {"4"},
+    "7633": {"4"},
     "8200": {"4.5"},
     "8701": {"3.2"},
     "8985": {"7"},
     "9110": {"4.2.2"},
-    "9325": {"3.3"},
+    "9325": {"3.3", "4.5"},
+    "9525": {"6.3"},
     "9850": {"2"},
 }
+
+# Numbers of tcpscope.crypto.certificates that mean something else.
+NO_TROUBLE = {"COMPRESSED_CERTIFICATE", "FORM_TLS13", "MAX_CERTIFICATES", "MAX_MESSAGE", "STATUS_REQUEST", "ZLIB"}
 
 CITATION = re.compile(r"RFC (\d+)(?: (section|appendix) ([0-9A-Z]+(?:\.[0-9]+)*))?")
 
@@ -136,6 +145,12 @@ def test_every_tls_fault_has_its_rule() -> None:
         assert (rule.code, rule.name, rule.rfc) == (f"TS6{code:02}", slug, f"RFC {number} {kind} {section}")
 
 
+def test_every_trouble_with_a_certificate_has_its_rule() -> None:
+    troubles = {value for name, value in vars(certificates).items() if name.isupper() and name not in NO_TROUBLE}
+    rules = {rule.trouble: rule.code for rule in RULES if isinstance(rule, CertificateRule)}
+    assert rules == {trouble: f"TS7{trouble:02}" for trouble in troubles}
+
+
 def codes(report: Report) -> set[str]:
     return {finding.code for finding in report.findings}
 
@@ -153,11 +168,11 @@ def test_a_rule_fires_and_its_near_miss_does_not(code: str) -> None:
 
 
 @pytest.mark.parametrize("name", tls_cases())
-def test_a_tls_rule_fires_and_its_near_miss_does_not(name: str) -> None:
-    code = find_rule(name).code
+def test_a_tls_rule_fires_and_its_near_miss_does_not(name: str, tmp_path: Path) -> None:
+    code, options = find_rule(name).code, tls_options(name, tmp_path)
     fires, silent = tls_cases()[name]
-    assert code in codes(analyze(fires)), f"{code} {name} does not fire"
-    assert code not in codes(analyze(silent)), f"{code} {name} fires on the near miss"
+    assert code in codes(analyze(fires, options)), f"{code} {name} does not fire"
+    assert code not in codes(analyze(silent, options)), f"{code} {name} fires on the near miss"
 
 
 # What every finding is like

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from tcpscope.cli.common import color_option, make_options, output_option, reading_options, rule_options
+from tcpscope.cli.common import color_option, make_options, output_option, reading_options, rule_options, trust_options
 from tcpscope.cli.output import FAILED, FOUND, Output, failure
 from tcpscope.errors import SourceError
 
@@ -72,6 +72,7 @@ def _ports(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
     help="Exit with status 1 if there is a finding of this severity or a worse one.",
 )
 @reading_options
+@trust_options
 @color_option
 def command(
     files: tuple[str, ...],
@@ -90,6 +91,9 @@ def command(
     salvage: bool,
     keylog: tuple[str, ...],
     no_progress: bool,
+    ca_file: tuple[str, ...],
+    system_ca: bool,
+    crl: tuple[str, ...],
     color: str,
 ) -> int:
     """Judge every TCP connection of packet captures (pcap, pcapng or snoop): how it opened, carried data and closed, and TLS.
@@ -102,10 +106,21 @@ def command(
 
     zeek = format_name != "table" or stream is not None  # the table has no room for it
     options = make_options(
-        msl, verify_checksums, max_connections, select, ignore, zeek, salvage, zeek_server_ports, keylog
+        msl,
+        verify_checksums,
+        max_connections,
+        select,
+        ignore,
+        zeek,
+        salvage,
+        zeek_server_ports,
+        keylog,
+        ca_file,
+        system_ca,
+        crl,
     )
     keys = read_key_logs(keylog)
-    judge_for(options)  # says now, not after the first input, that a rule does not exist
+    judge_for(options)  # says now, not after the first input, that a rule or a file does not exist
     status = 0
     total = Summary()
     with Output(output, files) as out:

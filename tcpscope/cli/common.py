@@ -92,6 +92,22 @@ def rule_options(command: Command) -> Command:
     return command
 
 
+def trust_options(command: Command) -> Command:
+    """``--ca-file``, ``--system-ca`` and ``--crl``."""
+    for option in (
+        click.option("--crl", multiple=True, metavar="FILE", help="Certificate revocation list, PEM or DER."),
+        click.option("--system-ca", is_flag=True, help="Trust the certificate authorities that the system trusts."),
+        click.option(
+            "--ca-file",
+            multiple=True,
+            metavar="FILE",
+            help="Certificates of authorities to trust, PEM or DER. With this or --system-ca, chains must lead to one of them.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def output_option(command: Command) -> Command:
     """``--output``."""
     return click.option("-o", "--output", metavar="FILE", help="Write to this file, not to standard output.")(command)
@@ -123,6 +139,9 @@ def make_options(
     salvage: bool = False,
     zeek_server_ports: tuple[int, ...] | None = None,
     keylog: tuple[str, ...] = (),
+    ca_file: tuple[str, ...] = (),
+    system_ca: bool = False,
+    crl: tuple[str, ...] = (),
 ) -> Options:
     """The options of an analysis from those of the command line."""
     from tcpscope.options import Options
@@ -137,4 +156,7 @@ def make_options(
         salvage,
         zeek_server_ports,
         keylog,
+        ca_file,
+        system_ca,
+        crl,
     )

@@ -1,19 +1,16 @@
-"""Certificate messages as they stand on the wire, and what each certificate says (RFC 5246 section 7.4.2, RFC 8446 section 4.4.2).
+"""Certificate messages as they stand on the wire (RFC 5246 section 7.4.2, RFC 8446 section 4.4.2), and what is told of them.
 
-``cryptography`` parses the X.509 and is imported only when there is a certificate. Nothing is judged here.
+Nothing is parsed here that needs the package cryptography: that is in :mod:`tcpscope.crypto.examine`, loaded with the first
+certificate.
 """
 
 from __future__ import annotations
 
-import warnings
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tcpscope.state.tls_log import FORM_TLS13
 from tcpscope.wire.tls import COMPRESSED_CERTIFICATE, MAX_MESSAGE
-
-if TYPE_CHECKING:
-    from cryptography import x509
 
 MAX_CERTIFICATES: Final = 20
 """Of one chain; a real one has two to five."""
@@ -30,7 +27,13 @@ class Entry(NamedTuple):
 
 
 class CertificateReport(NamedTuple):
-    """One certificate. Names are RFC 4514 strings, times RFC 3339; all but ``sha256`` are None if its DER cannot be read."""
+    """One certificate. Names are RFC 4514 strings, times RFC 3339; all but ``sha256`` are None if its DER cannot be read.
+
+    The verdicts are those at the time of the capture, None where it cannot be told: ``validity`` (valid, expired,
+    not-yet-valid), ``matches_name`` (of a server's own certificate: the name that the client asked for), ``signed_by_next``
+    (the certificate behind it in the chain), ``trust`` (trusted, untrusted; with a trust store, of the first of a chain) and
+    ``revocation`` (good, revoked, unknown) with its source (ocsp, crl).
+    """
 
     frame: int
     side: str
@@ -44,6 +47,52 @@ class CertificateReport(NamedTuple):
     names: tuple[str, ...] = ()
     key: str | None = None
     signature: str | None = None
+    validity: str | None = None
+    matches_name: bool | None = None
+    self_signed: bool | None = None
+    signed_by_next: bool | None = None
+    trust: str | None = None
+    trust_reason: str | None = None
+    revocation: str | None = None
+    revocation_source: str | None = None
+
+
+class Trouble(NamedTuple):
+    """One thing that is wrong with a certificate or its chain: a TROUBLE code below, and what the sentence about it needs."""
+
+    code: int
+    side: int  # as the tracker numbers them
+    frame: int
+    time_ns: int
+    words: dict[str, str]
+    serious: bool = True
+
+
+class Examined(NamedTuple):
+    """What the certificates of a connection came to."""
+
+    certificates: tuple[CertificateReport, ...]
+    troubles: tuple[Trouble, ...]
+
+
+# What may be wrong: TS7 and this number is the code of the rule.
+EXPIRED: Final = 1
+NOT_YET_VALID: Final = 2
+NAME_MISMATCH: Final = 3
+SELF_SIGNED: Final = 4
+CHAIN_ORDER: Final = 5
+CHAIN_INCOMPLETE: Final = 6
+SIGNATURE_WRONG: Final = 7
+KEY_WEAK: Final = 8
+SIGNATURE_WEAK: Final = 9
+NOT_AN_AUTHORITY: Final = 10
+USAGE_MISMATCH: Final = 11
+UNTRUSTED: Final = 12
+REVOKED: Final = 13
+STAPLE_UNUSABLE: Final = 14
+STAPLE_MISSING: Final = 15
+UNDECODABLE: Final = 16
+KEY_TYPE: Final = 17
 
 
 def entries(form: int, body: bytes) -> list[Entry]:
@@ -99,85 +148,3 @@ def ocsp_response(body: bytes) -> bytes:
         body = b"\x01" + body[4:]  # a list of responses, one for each certificate
     size = int.from_bytes(body[1:4], "big")
     return body[4 : 4 + size] if body[:1] == b"\x01" and 4 + size <= len(body) else b""
-
-
-def load(der: bytes) -> x509.Certificate | None:
-    """The certificate, or None if it cannot be read as one."""
-    from cryptography import x509  # noqa: PLC0415 - slow to load, and most captures have no readable certificate
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what cryptography thinks of a certificate is not for the user's terminal
-        try:
-            return x509.load_der_x509_certificate(der)
-        except Exception:
-            return None
-
-
-def leaf_key(form: int, body: bytes) -> object | None:
-    """The public key of the first certificate of a message; None if it cannot be read."""
-    found = entries(form, body)
-    certificate = load(found[0].der) if found else None
-    try:
-        return None if certificate is None else certificate.public_key()
-    except Exception:
-        return None
-
-
-def describe(form: int, body: bytes, side: str, frame: int) -> list[CertificateReport]:
-    """What the certificates of one Certificate message say."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return [_one(entry.der, side, frame, position) for position, entry in enumerate(entries(form, body))]
-
-
-def _one(der: bytes, side: str, frame: int, position: int) -> CertificateReport:
-    from hashlib import sha256  # noqa: PLC0415 (heavy: OpenSSL)
-
-    digest = sha256(der).hexdigest()
-    unreadable = CertificateReport(frame=frame, side=side, position=position, sha256=digest)
-    certificate = load(der)
-    if certificate is None:
-        return unreadable
-    try:
-        return CertificateReport(
-            frame=frame,
-            side=side,
-            position=position,
-            sha256=digest,
-            subject=certificate.subject.rfc4514_string(),
-            issuer=certificate.issuer.rfc4514_string(),
-            serial=f"{certificate.serial_number:x}",
-            not_before=certificate.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            not_after=certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            names=_names(certificate),
-            key=_key(certificate),
-            signature=certificate.signature_algorithm_oid.dotted_string,
-        )
-    except Exception:
-        return unreadable
-
-
-def _names(certificate: x509.Certificate) -> tuple[str, ...]:
-    """DNS names and addresses of the subject alternative name."""
-    from cryptography import x509  # noqa: PLC0415
-
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return ()
-    addresses = names.get_values_for_type(x509.IPAddress)
-    return (*names.get_values_for_type(x509.DNSName), *(str(address) for address in addresses))
-
-
-def _key(certificate: x509.Certificate) -> str | None:
-    """Kind and size of the public key, such as ``RSA 2048``."""
-    from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa  # noqa: PLC0415
-
-    key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey):
-        return f"RSA {key.key_size}"
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return f"EC {key.curve.name}"
-    if isinstance(key, dsa.DSAPublicKey):
-        return f"DSA {key.key_size}"
-    return type(key).__name__.removesuffix("PublicKey").lstrip("_")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
-from tcpscope.crypto.certificates import leaf_key
+from tcpscope.crypto.certificates import entries
+from tcpscope.crypto.x509 import read
 from tcpscope.state.tls_secrets import TlsProof
 from tcpscope.wire.tls import CERTIFICATE_VERIFY, FINISHED
 
@@ -90,6 +91,10 @@ class Transcript:
         self._certificates[role] = (form, data[4:])
 
     def key(self, role: int) -> object | None:
-        """The public key of a side's certificate."""
-        form, body = self._certificates[role]
-        return leaf_key(form, body)
+        """The public key of a side's certificate; None if it cannot be read."""
+        chain = entries(*self._certificates[role])
+        certificate = read(chain[0].der) if chain else None
+        try:
+            return None if certificate is None else certificate.parsed.public_key()
+        except Exception:
+            return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tcpscope.crypto.certificates import CertificateReport, Examined
 from tcpscope.report.model import TlsMessage, TlsProof, TlsReport
 from tcpscope.rules import verdicts
 from tcpscope.rules.tls_outcome import alert_name
@@ -60,7 +61,7 @@ def tls_report(conn: Connection) -> TlsReport | None:
         ja4=None if hello is None else ja4(hello),
         messages=_messages(log),
         message_count=log.event_count,
-        certificate_messages=_certificates(log),
+        certificates=_certificates(log),
         versions_offered=tuple(version_name(version) for version in _offered(hello)),
         ciphers_offered=() if hello is None else tuple(cipher_name(number) for number in _numbers(hello.ciphers)),
         alpn_offered=() if hello is None else tuple(text(name) for name in alpn_list(hello.alpn)),
@@ -99,8 +100,9 @@ def _message(log: TlsLog, event: TlsEvent) -> TlsMessage:
     return TlsMessage(event.frame, _role(log, event.side), name, event.time_ns, inside)
 
 
-def _certificates(log: TlsLog) -> tuple[tuple[int, bytes, str, int], ...]:
-    return tuple((one.form, one.body, _role(log, one.side), one.frame) for one in log.certificates)
+def _certificates(log: TlsLog) -> tuple[CertificateReport, ...]:
+    """What the judge found out about them."""
+    return log.examined.certificates if isinstance(log.examined, Examined) else ()
 
 
 def _alpn(log: TlsLog) -> bytes:

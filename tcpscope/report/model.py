@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tcpscope.crypto.certificates import CertificateReport, describe
+from tcpscope.crypto.certificates import CertificateReport
 from tcpscope.report.community_id import community_id
 from tcpscope.rules.words import address_port
 
@@ -131,7 +131,7 @@ class TlsReport(NamedTuple):
     ja4: str | None
     messages: tuple[TlsMessage, ...]
     message_count: int  # more than len(messages) where the list was cut
-    certificate_messages: tuple[tuple[int, bytes, str, int], ...] = ()  # form and body, TLS role and frame
+    certificates: tuple[CertificateReport, ...] = ()
     versions_offered: tuple[str, ...] = ()
     ciphers_offered: tuple[str, ...] = ()
     alpn_offered: tuple[str, ...] = ()
@@ -139,11 +139,6 @@ class TlsReport(NamedTuple):
     server_random: str | None = None
     keys: str | None = None  # where a key came from: "log", "capture"; None without one
     proofs: tuple[TlsProof, ...] = ()
-
-    @property
-    def certificates(self) -> list[CertificateReport]:
-        """The readable certificates, parsed when they are asked for."""
-        return [one for message in self.certificate_messages for one in describe(*message)]
 
 
 class ZeekCut(NamedTuple):

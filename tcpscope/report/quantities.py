@@ -58,3 +58,8 @@ def frame_list(frames: Sequence[int], most: int = 8) -> str:
     parts = [f"{run[0]}–{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in shown]
     rest = len(numbers) - sum(map(len, shown))
     return f"frame{'s' if len(numbers) > 1 else ''} {', '.join(parts)}" + (f" and {rest} more" if rest else "")
+
+
+def relative(start_ns: int, time_ns: int | None) -> str:
+    """Seconds since a start, to the microsecond; empty without a time."""
+    return "" if time_ns is None else f"{(time_ns - start_ns) / 1e9:.6f}"

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tcpscope.crypto.certificates import CertificateReport
-from tcpscope.report.escape import printable
-from tcpscope.report.model import ConnectionReport, FileReport, StateStep, SynOptions, TlsReport
-from tcpscope.report.quantities import day_and_time
+from tcpscope.report.model import ConnectionReport, FileReport, StateStep, SynOptions
+from tcpscope.report.quantities import day_and_time, relative
 from tcpscope.report.style import Style
 from tcpscope.report.table import table, table_width
 from tcpscope.report.text_connections import closed
 from tcpscope.report.text_findings import finding_text
 from tcpscope.report.text_numbers import data_text, diagnosis_text, time_text
+from tcpscope.report.text_tls import tls_text
 from tcpscope.rules import words
 
 ROLES: Final = {
@@ -63,7 +62,7 @@ def connection_text(style: Style, connection: ConnectionReport, files: Sequence[
         _closing(style, connection),
     ]
     if connection.tls is not None:
-        parts.append(_tls(style, connection, connection.tls))
+        parts.append(tls_text(style, connection, connection.tls))
     parts.append(_findings(style, connection, files))
     return "\n\n".join(parts)
 
@@ -96,13 +95,8 @@ def _head(style: Style, connection: ConnectionReport) -> str:
     return "\n".join([*lines, style.paint(style.wrap(" · ".join(marks), "  "), "dim")])
 
 
-def _relative(connection: ConnectionReport, time_ns: int | None) -> str:
-    """Seconds since the connection's first segment, to the microsecond."""
-    return "" if time_ns is None else f"{(time_ns - connection.start_ns) / 1e9:.6f}"
-
-
 def _frame_time(connection: ConnectionReport, frame: int | None) -> str:
-    return "" if frame is None else _relative(connection, connection.frame_times.get(frame))
+    return "" if frame is None else relative(connection.start_ns, connection.frame_times.get(frame))
 
 
 def _state_path(style: Style, connection: ConnectionReport) -> str:
@@ -115,7 +109,7 @@ def _state_path(style: Style, connection: ConnectionReport) -> str:
         moment = (step.frame, step.time_ns)
         if moment != previous or rows[-1][2 + side]:
             frame = "" if step.frame is None else str(step.frame)
-            rows.append([_relative(connection, step.time_ns), frame, "", ""])
+            rows.append([relative(connection.start_ns, step.time_ns), frame, "", ""])
         rows[-1][2 + side] = step.state
         previous = moment
     title = style.paint("States", "head")
@@ -196,48 +190,6 @@ def _closing(style: Style, connection: ConnectionReport) -> str:
             watched = words.span(waited.observed_ns) if waited.observed_ns else "nothing"
             line += f", {watched} of it was watched"
     return "\n".join([*parts, "", style.wrap(line, "  ", "")])
-
-
-def _tls(style: Style, connection: ConnectionReport, tls: TlsReport) -> str:
-    facts = [tls.verdict, tls.version, tls.cipher_suite]
-    facts.append(f"server name {printable(tls.sni)}" if tls.sni else None)
-    facts.append(f"ALPN {printable(tls.alpn)}" if tls.alpn else None)
-    facts.append("resumed" if tls.resumed else None)
-    title = style.paint("TLS", "head") + ": " + ", ".join(fact for fact in facts if fact)
-    prints = [f"{name} {value}" for name, value in (("JA3", tls.ja3), ("JA3S", tls.ja3s), ("JA4", tls.ja4)) if value]
-    lines = [style.wrap(title, "  ", ""), *(style.paint(f"  {line}", "dim") for line in prints)]
-    if tls.keys is not None:
-        lines.append(style.wrap(_keys(tls), "    ", "  "))
-    rows = [[_relative(connection, one.time_ns), str(one.frame), one.side, one.known_as] for one in tls.messages]
-    if rows:
-        lines.append(table(style, ["time, s", "frame", "from", "message"], rows, right=(0, 1), indent="  "))
-    lines.extend(_certificate(style, one) for one in tls.certificates)
-    if tls.message_count > len(tls.messages):
-        lines.append(f"  {words.plural(tls.message_count - len(tls.messages), 'more message')}")
-    return "\n".join(lines)
-
-
-def _keys(tls: TlsReport) -> str:
-    """Where the keys came from, and what they prove."""
-    origin = "the key log" if tls.keys == "log" else "the capture"
-    good = [f"{proof.message} of the {proof.side}" for proof in tls.proofs if proof.verified]
-    wrong = [f"{proof.message} of the {proof.side}" for proof in tls.proofs if not proof.verified]
-    parts = [f"keys from {origin}", f"verified: {', '.join(good)}" if good else ""]
-    parts.append(f"wrong: {', '.join(wrong)}" if wrong else "")
-    return "; ".join(part for part in parts if part)
-
-
-def _certificate(style: Style, one: CertificateReport) -> str:
-    """One line on a certificate; nothing is judged."""
-    if one.subject is None:
-        text = f"{one.side} certificate {one.position} (frame {one.frame}): not readable as X.509"
-    else:
-        names = f", for {', '.join(one.names[:4])}" if one.names else ""
-        text = (
-            f"{one.side} certificate {one.position} (frame {one.frame}): {printable(one.subject)}, "
-            f"issued by {printable(one.issuer or '')}, valid {one.not_before} to {one.not_after}, {one.key}{printable(names)}"
-        )
-    return style.wrap(text, "    ", "  ")
 
 
 def _findings(style: Style, connection: ConnectionReport, files: Sequence[FileReport]) -> str:

@@ -1,7 +1,7 @@
 """Judgement: what is worth saying about connections and captures, one class a rule.
 
 ``RULES`` is the registry, in the order of the codes. TS1xx opening, TS2xx closing, TS3xx TIME-WAIT, TS4xx acknowledgement and
-order, TS5xx window and options, TS6xx TLS, TS9xx quality of the capture.
+order, TS5xx window and options, TS6xx TLS, TS7xx certificates, TS9xx quality of the capture.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from tcpscope.rules import (
     capture_limits,
     capture_offload,
     capture_quality,
+    certificate_chain,
+    certificate_single,
     closing,
     connecting,
     copies,
@@ -207,6 +209,24 @@ RULES: Final[tuple[Rule, ...]] = (
     tls_outcome.HalfCloseUnanswered(),
     tls_outcome.NotTls(),
     tls_outcome.HttpAnswer(),
+    # Certificates
+    certificate_single.CertificateExpired(),
+    certificate_single.CertificateNotYetValid(),
+    certificate_single.CertificateNameMismatch(),
+    certificate_chain.CertificateSelfSigned(),
+    certificate_chain.CertificateChainOrder(),
+    certificate_chain.CertificateChainIncomplete(),
+    certificate_chain.CertificateSignatureWrong(),
+    certificate_single.CertificateKeyWeak(),
+    certificate_single.CertificateSignatureWeak(),
+    certificate_chain.CertificateIssuerUnfit(),
+    certificate_single.CertificateUsageMismatch(),
+    certificate_chain.CertificateUntrusted(),
+    certificate_chain.CertificateRevoked(),
+    certificate_chain.OcspResponseUnusable(),
+    certificate_chain.OcspResponseMissing(),
+    certificate_single.CertificateUndecodable(),
+    certificate_single.CertificateKeyType(),
     # Quality of the capture
     capture_quality.CaptureDamaged(),
     capture_quality.AcknowledgedBytesNotCaptured(),

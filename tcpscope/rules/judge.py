@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
 
+from tcpscope.crypto.certificates import Examined
+from tcpscope.crypto.examiner import Examiner
 from tcpscope.rules.base import (
     CLOSED_BY_BOTH_AT_ONCE,
     CLOSED_BY_ONE,
@@ -24,11 +26,13 @@ from tcpscope.rules.base import (
     Rule,
     Severity,
 )
+from tcpscope.rules.certificate_base import CertificateRule
 from tcpscope.rules.tls_base import TlsRule
 from tcpscope.rules.tls_outcome import TLS_PORTS
 from tcpscope.rules.verdicts import handshake_verdict, watched_too_briefly
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Transfer
+from tcpscope.state.tls_log import TlsLog
 from tcpscope.state.tls_tracker import TlsConnection
 
 if TYPE_CHECKING:
@@ -61,8 +65,14 @@ class Judge:
     def __init__(self, options: Options, rules: Sequence[Rule]) -> None:
         self.context: Context = Context(options, options.msl_ns)
         self._capture_rules: list[Rule] = list(rules)
-        self._rules: list[Rule] = [rule for rule in rules if not isinstance(rule, TlsRule)]
+        self._rules: list[Rule] = [
+            rule for rule in rules if not isinstance(rule, TlsRule) and not isinstance(rule, CertificateRule)
+        ]
         self._tls_rules: dict[int, Rule] = {rule.fault: rule for rule in rules if isinstance(rule, TlsRule)}
+        self._certificate_rules: dict[int, Rule] = {
+            rule.trouble: rule for rule in rules if isinstance(rule, CertificateRule)
+        }
+        self._examiner: Examiner = Examiner(options.ca_file, options.system_ca, options.crl)
         self._by_trigger: dict[tuple[int, int], list[Rule]] = {}
         self._kinds: i64 = 0
         self._occasions: i64 = TLS_TROUBLE if self._tls_rules else 0
@@ -77,7 +87,8 @@ class Judge:
         kinds: i64 = conn.fact_kinds & self._kinds
         occasions: i64 = occasions_of(conn) & self._occasions
         findings: list[Finding] = []
-        if kinds | occasions == 0:
+        codes: list[int] = self._certificate_troubles(conn)
+        if kinds | occasions == 0 and len(codes) == 0:
             return findings
         for rule in self._rules_for(kinds, occasions):
             findings.extend(rule.judge(conn, self.context))
@@ -86,7 +97,22 @@ class Judge:
                 tls_rule = self._tls_rules.get(code)
                 if tls_rule is not None:
                     findings.extend(tls_rule.judge(conn, self.context))
+        for code in codes:
+            findings.extend(self._certificate_rules[code].judge(conn, self.context))
         return findings
+
+    def _certificate_troubles(self, conn: Connection) -> list[int]:
+        """What is wrong with the certificates of a connection, as far as the rules are chosen; looked at once."""
+        tls: TlsConnection | None = conn.tls
+        if tls is None or tls.log is None or tls.outcome is None or len(tls.log.certificates) == 0:
+            return []
+        log: TlsLog = tls.log
+        if log.examined is None:
+            log.examined = self._examiner.examine(log, tls.outcome.version, tls.outcome.cipher)
+        examined: object = log.examined
+        if not isinstance(examined, Examined):
+            return []
+        return sorted({one.code for one in examined.troubles if one.code in self._certificate_rules})
 
     def opinion(self, conn: Connection) -> Opinion | None:
         """What :meth:`connection` would say, but for names and numbers, if that takes no look at the rules; else None.
@@ -95,6 +121,8 @@ class Judge:
         """
         kinds: i64 = conn.fact_kinds & self._kinds
         occasions: i64 = occasions_of(conn) & self._occasions
+        if len(self._certificate_troubles(conn)) > 0:
+            return None
         if kinds | occasions == 0:
             return self.clean
         if kinds != 0 or occasions & ~(UNANSWERED | HALF_OPEN) != 0:

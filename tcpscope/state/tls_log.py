@@ -114,10 +114,11 @@ class TlsAlert:
 class TlsBody:
     """Body of a Certificate or CertificateStatus message; ``form`` is the message type, FORM_TLS13 for Certificate of TLS 1.3."""
 
-    def __init__(self, body: bytes, side: i64, frame: i64, form: i64) -> None:
+    def __init__(self, body: bytes, side: i64, frame: i64, time_ns: i64, form: i64) -> None:
         self.body: bytes = body
         self.side: i64 = side
         self.frame: i64 = frame
+        self.time_ns: i64 = time_ns
         self.form: i64 = form
 
 
@@ -156,6 +157,7 @@ class TlsLog:
         self.certificates: list[TlsBody] = []
         self.statuses: list[TlsBody] = []
         self.kept: i64 = 0
+        self.examined: object = None  # what the judge's look at them came to
         self.not_kept: i64 = 0  # bodies beyond the bound
         self.ticket_lifetime: i64 = -1
         # With keys.

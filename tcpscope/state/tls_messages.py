@@ -242,7 +242,7 @@ class MessageReader:
             detail = self._certificate(kind, data, start, end, cut)
         elif kind == tls.CERTIFICATE_STATUS:
             if not cut:
-                self.log.keep(self.log.statuses, TlsBody(data[start:end], self.side, self.frame, kind))
+                self.log.keep(self.log.statuses, TlsBody(data[start:end], self.side, self.frame, self.time_ns, kind))
         elif kind == tls.NEW_SESSION_TICKET:
             if end - start >= 4:
                 self.log.ticket_lifetime = int.from_bytes(data[start : start + 4], "big")
@@ -281,7 +281,7 @@ class MessageReader:
                 at: i64 = data[start]
                 at += start + 1
                 empty = at + 3 == end and data[at:end] == b"\0\0\0"
-        self.log.keep(self.log.certificates, TlsBody(data[start:end], self.side, self.frame, form))
+        self.log.keep(self.log.certificates, TlsBody(data[start:end], self.side, self.frame, self.time_ns, form))
         return 1 if empty else 0
 
     def _inner_message(self, kind: i64, data: bytes, start: i64, end: i64, cut: bool) -> i64:
