@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import itertools
+import random
 import struct
 
 import dpkt
 import pytest
 
+import tcpscope
 from tests import pcapwriter, transforms
+from tests.benchmark import traffic
 from tests.benchmark.traffic import PROFILES, frames, write
 
 COUNT = 3000
@@ -38,6 +41,21 @@ def test_connections_open_transfer_and_close() -> None:
     for seen in whole:
         assert seen[:3] == [0x02, 0x12, 0x10]
         assert 0x18 in seen
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_lost_comes_again_as_it_was(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traffic, "LOSS", 0.3)
+    now, records = 0, []
+    for delay, frame in traffic.tls(traffic.Connection(random.Random(seed), seed, 443)):
+        now += delay
+        records.append(traffic.RECORD.pack(now // 10**9, now % 10**9 // 1000, len(frame), len(frame)) + frame)
+    head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
+    report = tcpscope.analyze(io.BytesIO(head + b"".join(records)))
+    (connection,) = report.connections
+    assert connection.client_side.traffic.payload_segments + connection.server_side.traffic.payload_segments > 20
+    assert not [finding for finding in report.findings if finding.severity == tcpscope.Severity.ERROR]
+    assert not [finding.code for finding in report.findings if finding.code.startswith("TS6")]
 
 
 def test_the_file_has_as_many_frames_as_were_asked_for() -> None:

@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-VERSION = 1  # part of the file names: a change of the traffic makes new files
+VERSION = 2  # part of the file names: a change of the traffic makes new files
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 MSS = 1448  # payload of a full segment beside the timestamp option
 MILLISECOND = 1_000_000
+LOSS = 1 / 1500  # of a server's segments
+TIMEOUT = 250 * MILLISECOND
 START_NS = 1_700_000_000 * 1_000_000_000
 
 # Ethernet, IPv4 and TCP header; the options follow
@@ -235,8 +237,8 @@ class Connection:
         client, server = self.client, self.server
         unacknowledged = 0
         for payload in payloads:
-            if self.rng.random() < 1 / 1500:
-                yield from self.lose(payload, gap)
+            if self.rng.random() < LOSS:
+                yield from self.lose(payload, payloads, gap)
                 unacknowledged = 0
                 continue
             yield self.say(server, ACK, gap, payload)
@@ -248,15 +250,20 @@ class Connection:
         if unacknowledged:
             yield self.acknowledge(client, 40 * MILLISECOND)
 
-    def lose(self, payload: Payload, gap: int) -> Iterator[Step]:
-        """A segment that never arrives, duplicate acknowledgements for those behind it, and its retransmission."""
+    def lose(self, payload: Payload, behind: Iterator[Payload], gap: int) -> Iterator[Step]:
+        """A segment that never arrives, duplicate acknowledgements for those behind it, and its retransmission.
+
+        Where nothing is sent behind it, the retransmission waits for the time-out.
+        """
         client, server = self.client, self.server
         lost = server.next
         server.next = left = (lost + len(payload.data)) & 0xFFFFFFFF
-        for _ in range(self.rng.randrange(4, 12)):
-            yield self.say(server, ACK, gap, payload)
+        wait = TIMEOUT
+        for following in itertools.islice(behind, self.rng.randrange(4, 12)):
+            yield self.say(server, ACK, gap, following)
             yield self.acknowledge(client, 20_000, (left, server.next))
-        yield self.say(server, ACK, self.rtt, payload, seq=lost)
+            wait = self.rtt
+        yield self.say(server, ACK, wait, payload, seq=lost)
         client.received = server.next
         yield self.acknowledge(client, 20_000)
 
