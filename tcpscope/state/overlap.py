@@ -48,23 +48,31 @@ def compare(conn: Connection, side: i64, t: Transfer, seg: Segment, end: i64) ->
     differ is proved if both checksums are right: judged when they passed, or because the receiver took the first one.
     """
     acked: Sent | None = t.acked
-    sent: Sent | None = t.oldest
-    steps: i64 = 0
+    judged: bool = False
     if acked is not None and _within(acked, seg, end):
-        if seg.checksum == CHECKSUM_UNFILLED or judge_checksum(seg) != CHECKSUM_GOOD:
+        if not _is_right(seg):
             return
+        judged = True
         if _differs(acked, seg):
             _note(conn, side, seg, acked, 1)
             return
+    sent: Sent | None = t.oldest
+    steps: i64 = 0
     while sent is not None and steps < MAX_WALK and diff(sent.seq, end) < 0:
         if _within(sent, seg, end):
-            if seg.checksum == CHECKSUM_UNFILLED or judge_checksum(seg) != CHECKSUM_GOOD:
+            if not judged and not _is_right(seg):
                 return
+            judged = True
             if _differs(sent, seg):
                 _note(conn, side, seg, sent, 1 if seg.checksum == CHECKSUM_GOOD else 0)
-            return
+                return
         steps += 1
         sent = sent.next
+
+
+def _is_right(seg: Segment) -> bool:
+    """Whether the checksum is right over the bytes that were captured, which must be all."""
+    return seg.checksum != CHECKSUM_UNFILLED and judge_checksum(seg) == CHECKSUM_GOOD
 
 
 def _within(sent: Sent, seg: Segment, end: i64) -> bool:
