@@ -76,8 +76,11 @@ def test_a_slow_answer() -> None:
     assert "1.2 s later (frame 6)" in slow.summary
     assert slow.frames == (4, 6)
     assert of(OPENED + ASKED + "+.9 S > C P. (100)\n+0 C > S .\n" + CLOSED).where == "none"
+    assert slow.confidence == "high"
     never = of(OPENED + ASKED + "+2 C > S F.\n+.010 S > C F.\n+0 C > S .\n")
-    assert (never.kind, never.where) == ("slow-answer", "server-application")
+    assert (never.kind, never.where, never.confidence) == ("slow-answer", "server-application", "medium")
+    again = of(OPENED + ASKED + "+.010 S > C P. (9)\n" + ASKED + "+2 C > S F.\n+.010 S > C F.\n+0 C > S .\n")
+    assert (again.kind, again.confidence) == ("slow-answer", "low"), "perhaps the client has said its last word"
     greeting = of(OPENED + "+5 S > C P. (20)\n+0 C > S .\n" + CLOSED)
     assert (greeting.kind, greeting.confidence) == ("slow-answer", "medium")
     # The client takes its time, or the server speaks without being asked: nobody waits.
@@ -176,9 +179,13 @@ def test_unsteady_round_trips() -> None:
         quick = "+0 C > S P. (10)\n+.010 S > C P. (10)\n"
         return "".join(quick if number % 8 else quick.replace(".010", slow) for number in range(count))
 
-    assert of(OPENED + exchanges(40, ".300") + "+0 C > S .\n" + CLOSED).kind == "jitter"
-    assert of(OPENED + exchanges(40, ".200") + "+0 C > S .\n" + CLOSED).where == "none", "a delayed ACK may be as late"
-    assert of(OPENED + exchanges(16, ".300") + "+0 C > S .\n" + CLOSED).where == "none", "too few to say"
+    begun = OPENED + ASKED + "+.010 S > C P. (10)\n"
+    assert of(begun + exchanges(40, ".300") + "+0 C > S .\n" + CLOSED).kind == "jitter"
+    assert of(begun + exchanges(40, ".200") + "+0 C > S .\n" + CLOSED).where == "none", "a delayed ACK may be as late"
+    assert of(begun + exchanges(16, ".300") + "+0 C > S .\n" + CLOSED).where == "none", "too few to say"
+    assert of(OPENED + exchanges(40, ".300") + "+0 C > S .\n").where == "none", (
+        "all ACKs without data were filtered out"
+    )
 
 
 def test_icmp_while_a_connection_goes_on_says_little() -> None:

@@ -13,6 +13,8 @@ from tcpscope.state.connection import Connection
 from tcpscope.state.durations import Timing
 from tests.captures import SAMPLES, SCENARIOS, scenario
 from tests.paths import HANDSHAKE, connections, of
+from tests.pcapwriter import Interface, Record, pcapng
+from tests.tls_builder import DATA, full12, record
 from tests.transforms import frames
 
 MS = 1_000_000
@@ -234,6 +236,27 @@ def test_who_closes_last_had_the_word() -> None:
     assert shares(text) == {"network": 20, "server thinking": 5000}
 
 
+def tls(*lines: str) -> str:
+    """A TLS connection seen at the client, its handshake done, and further lines."""
+    names = ("C > S", "S > C")
+    said = [f"+.010 {names[side]} P. hex {data.hex()}" for side, _, _, data in full12(close=False).segments()]
+    return "\n".join([OPENED_10, *said, "+.010 S > C .", *lines, ""])
+
+
+def test_small_records_of_tls_ask_for_nothing() -> None:
+    """A window update of HTTP/2, answered by a closing alert a minute later: that is no slow answer."""
+    small, large = f"hex {record(DATA, bytes(30)).hex()}", f"hex {record(DATA, bytes(300)).hex()}"
+    before = timing(tls())
+    for answer, asked, waited in ((small, small, 0), (large, small, 60_000), (small, large, 60_000)):
+        text = tls(f"+0 C > S P. {asked}", "+.010 S > C .", f"+60 S > C P. {answer}", "+0 C > S .")
+        found = timing(text)
+        assert found.server.thinking - before.server.thinking == 60_000 * MS
+        assert found.server.longest_wait // (60_000 * MS) == waited // 60_000
+        assert found.exchanges - before.exchanges == (1 if waited else 0)
+    closed = tls(f"+0 C > S P. {small}", "+.010 S > C .", "+60 C > S F.", "+.010 S > C .")
+    assert timing(closed).idle - before.idle == 60_000 * MS
+
+
 def test_response_times() -> None:
     text = HANDSHAKE + "".join(
         f"+.1 C > S P. (100)\n+.010 S > C .\n+{wait} S > C P. (200)\n+.001 S > C P. (200)\n+0 C > S .\n"
@@ -295,6 +318,24 @@ PCAPS = [path for path in CAPTURES if path.suffix == ".pcap"]
 def test_the_shares_of_every_sample_add_up(path: Path) -> None:
     for conn in connections(path.read_bytes()):
         assert_whole(conn)
+
+
+@pytest.mark.parametrize("path", PCAPS, ids=lambda path: path.name)
+@pytest.mark.parametrize("years", [-100, 50])
+def test_the_shares_do_not_depend_on_the_date(path: Path, years: int) -> None:
+    """Also before 1970, where times are negative: interfaces of pcapng may shift theirs."""
+    data = path.read_bytes()
+    unit = 1 if data[:4] in (b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d") else 1000
+    link_type = struct.unpack_from("<I", data, 20)[0]
+    seconds = years * 365 * 86400
+    records = []
+    for start, end, _ in frames(data):
+        whole, fraction, _, wire_length = struct.unpack_from("<IIII", data, start - 16)
+        records.append(Record((whole + seconds) * 1000 * MS + fraction * unit, data[start:end], wire_length))
+    moved = pcapng(records, [Interface(link_type, tsoffset=seconds)])
+    for conn, other in zip(connections(data), connections(moved), strict=True):
+        assert_whole(other)
+        assert dict(all_shares(other)) == dict(all_shares(conn))
 
 
 @pytest.mark.parametrize("path", PCAPS, ids=lambda path: path.name)

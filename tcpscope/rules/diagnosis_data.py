@@ -58,21 +58,23 @@ def slow_answer(conn: Connection, side: int) -> Said:
     wait = _timing(conn, side)
     took = span(wait.longest_wait)
     asked = f"the {'client' if side != CLIENT else 'server'}'s data (frame {wait.wait_began})"
+    confidence = HIGH if wait.wait_proved else MEDIUM
+    end = f"(frame {wait.wait_ended}): its host is reached, its program is slow"
     if not wait.wait_began:
         summary = f"{party(conn, side)} said nothing for {took} after the connection had opened (until frame {wait.wait_ended})"
-    elif wait.wait_proved:
-        ended = (
-            f"answered only {took} later (frame {wait.wait_ended})"
-            if wait.wait_answered
-            else f"had not answered {took} later, when it ended (frame {wait.wait_ended})"
-        )
+    elif not wait.wait_answered:
+        # Silence: a ClientHello wants an answer, and so does what is said first; later it may have been the last word.
+        before = transfer_of(conn.side(side)).payload_segments > 0
+        confidence = LOW if before else HIGH if conn.tls is not None and conn.tls.recognised else MEDIUM
         summary = (
-            f"{party(conn, side)} acknowledged {asked} at once and {ended}: its host is reached, its program is slow"
+            f"{party(conn, side)} acknowledged {asked} at once and did not answer in the {took} until it ended {end}"
         )
+    elif wait.wait_proved:
+        summary = f"{party(conn, side)} acknowledged {asked} at once and answered only {took} later {end}"
     else:
         summary = f"{party(conn, side)} answered {asked} {took} later than the path explains (frame {wait.wait_ended})"
     return Said(
-        HIGH if wait.wait_proved else MEDIUM,
+        confidence,
         summary,
         "Look at what that program did in the meantime: its log, its database, its locks; the network is not at fault",
         (wait.wait_began, wait.wait_ended),
@@ -200,7 +202,7 @@ def reordered(conn: Connection, side: int) -> Said:
     delay = max((fact.a for fact in late), default=0)
     verb = "was" if transfer.out_of_order == 1 else "were"
     return Said(
-        MEDIUM,
+        LOW if transfer.out_of_order == 1 else MEDIUM,
         f"{transfer.out_of_order:,} of {plural(transfer.payload_segments, 'segment')} with data of {party(conn, side)} {verb} "
         f"overtaken on the way, by up to {span(delay)}; nothing was lost",
         "Look for several paths that one connection is spread over (per-packet load balancing, bonded links)",

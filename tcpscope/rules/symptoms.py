@@ -37,6 +37,7 @@ from tcpscope.state.facts import (
     TIME_WAIT_FIN_RESET,
 )
 from tcpscope.state.keys import reverse_key
+from tcpscope.state.timing import TRIFLE
 from tcpscope.state.tls_faults import ALERT_FATAL
 from tcpscope.state.tls_tracker import TlsConnection
 
@@ -351,13 +352,15 @@ def _broken_off(conn: Connection) -> i64:
     just_sent: bool = timing is not None and timing.owner == side and t.rst_time - timing.latest < LONG_ANSWER_NS
     if just_sent and t.fin_frame == 0 and not _said_goodbye(conn):
         return 2 * BROKEN_OFF + side  # the reset throws away what the other side had not read yet
-    if _has(conn, HALF_CLOSE_RESET) or under_way(conn, CLIENT) + under_way(conn, SERVER) > 0:
+    least: i64 = TRIFLE if _said_goodbye(conn) else 0
+    lost: i64 = under_way(conn, CLIENT) + under_way(conn, SERVER)
+    if lost > least or (_has(conn, HALF_CLOSE_RESET) and least == 0):
         return 2 * BROKEN_OFF + side
     return NONE
 
 
 def _said_goodbye(conn: Connection) -> bool:
-    """The last word of a client may be the closing alert of TLS, which wants no answer."""
+    """After a whole TLS handshake the last word may be a closing alert: nobody waits for an answer, nor misses it."""
     tls: TlsConnection | None = conn.tls
     return tls is not None and tls.recognised and tls.outcome is not None and tls.outcome.completed
 
@@ -393,9 +396,16 @@ def _small(conn: Connection) -> i64:
         if t.out_of_order > 0 and t.out_of_order * LOSS_SHARE >= t.payload_segments:
             return 2 * REORDERED + side
         rtt: Quantiles | None = t.stamp_rtt if t.stamp_rtt is not None else t.rtt
-        if rtt is not None and is_unsteady(rtt):
+        if rtt is not None and is_unsteady(rtt) and _acknowledges_alone(conn, 1 - side):
             return 2 * JITTER + side
     return NONE
+
+
+def _acknowledges_alone(conn: Connection, side: i64) -> bool:
+    """Whether the capture has ACKs without data: where they were filtered out, a round trip is the time to an answer."""
+    t: Transfer = transfer_of(conn.side(side))
+    control: i64 = conn.side(side).syn_count + t.fin_count + t.rst_count
+    return conn.side(side).segments > t.payload_segments + control
 
 
 def sent_for_nothing(conn: Connection, side: i64) -> i64:

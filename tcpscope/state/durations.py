@@ -47,6 +47,7 @@ class Timing:
         self.latest: i64 = 0  # time of its latest segment
         self.quiet: i64 = 0  # since when all of it is acknowledged; 0: it is not
         self.owes: bool = False  # the client has asked, the server has not answered
+        self.asked_from: i64 = 0  # where that message begins, in 64 bits
         self.refused_answer: bool = False  # an RST came instead
         self.blocked: i64 = NOBODY  # who cannot send for want of window
         self.recovering: i64 = NOBODY  # who has sent something again that is not acknowledged yet

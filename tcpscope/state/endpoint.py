@@ -306,6 +306,7 @@ class Transfer:
         self.stamp_rtt: Quantiles | None = None  # by timestamps (RFC 7323 section 4)
         self.stamp: i64 = -1  # timestamp sent whose echo is awaited; -1: none
         self.stamp_time: i64 = 0
+        self.stamp_end: i64 = 0  # and the end of the data that it went with
         self.srtt: i64 = -1  # smoothed, RFC 6298
         self.rttvar: i64 = 0
         # Retransmissions of this side

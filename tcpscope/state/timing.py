@@ -37,6 +37,9 @@ UNSEEN_ACK_NS: Final = 1_000_000_000
 # An ACK waits for data to go with it for less than this (RFC 9293 section 3.8.6.3).
 DELAYED_ACK_NS: Final = 500_000_000
 
+# As much as this, in TLS, may be a closing alert or a frame that steers HTTP/2: nobody waits for an answer to it.
+TRIFLE: Final = 87
+
 # What a moment belongs to
 THINKING: Final = 0
 TRANSFER: Final = 1
@@ -77,7 +80,8 @@ def _begin(conn: Connection) -> Timing:
     """The timing of a connection, made when more than SYNs of one side is known."""
     timing: Timing = Timing(conn.first_time)
     conn.timing = timing
-    _give(timing, LOSS, CLIENT, conn.client.syn_last_time)  # until the SYN was sent for the last time
+    if conn.client.syn_count > 1:
+        _give(timing, LOSS, CLIENT, conn.client.syn_last_time)  # until the SYN was sent for the last time
     return timing
 
 
@@ -123,19 +127,28 @@ def _said(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: Segm
         if owner != NOBODY:
             _give(timing, TRANSFER, owner, timing.latest)
         answered: bool = owner == NOBODY or timing.quiet != 0 or not _in_flight(peer)
+        asked: bool = side == CLIENT or owner != CLIENT or seg.length > TRIFLE or not _was_trifle(conn, timing)
         if answered:
-            _thought(conn, timing, side, peer, seg)
+            _thought(conn, timing, side, peer, seg, asked)
         else:
             _give(timing, NETWORK, side, now)  # the two messages crossed
         if side == SERVER:
-            if owner == CLIENT and answered:
+            if owner == CLIENT and answered and asked:
                 _response(timing, now - timing.latest)
             timing.owes = False
         else:
             timing.owes = True
+            timing.asked_from = conn.client.opened().position - seg.length
     timing.owner = side
     timing.latest = now
     timing.quiet = 0
+
+
+def _was_trifle(conn: Connection, timing: Timing) -> bool:
+    """Whether the client's message is too small, for one in TLS, to be known as a question."""
+    if conn.tls is None or conn.tls.log is None:
+        return False
+    return conn.client.opened().position - timing.asked_from <= TRIFLE
 
 
 def _goes_on(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: Segment) -> None:
@@ -163,7 +176,7 @@ def _patience(peer: Endpoint) -> i64:
     return max(PACING_NS, 2 * p.srtt)
 
 
-def _thought(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: Segment) -> None:
+def _thought(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: Segment, asked: bool) -> None:
     """``side`` answers a message (or opens the conversation): the way there and back is the network's, the rest its own."""
     proved: bool = timing.quiet != 0 and timing.owner != NOBODY
     if proved:
@@ -175,7 +188,10 @@ def _thought(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: S
             until = max(until, seg.time_ns - DELAYED_ACK_NS)  # had it thought for longer, the ACK would not have waited
         path: i64 = LOSS if timing.recovering == 1 - side else NETWORK
         _give(timing, path, 1 - side, min(until, seg.time_ns))
-    _awaited(timing, side, peer, seg.frame, seg.time_ns, proved, True)
+    if asked:
+        _awaited(timing, side, peer, seg.frame, seg.time_ns, proved, True)
+    else:
+        _give(timing, THINKING, side, seg.time_ns)
 
 
 def _awaited(timing: Timing, side: i64, asker: Endpoint, frame: i64, now: i64, proved: bool, answered: bool) -> None:
@@ -195,10 +211,8 @@ def _awaited(timing: Timing, side: i64, asker: Endpoint, frame: i64, now: i64, p
 def _shortest(conn: Connection, side: i64, peer: Endpoint) -> i64:
     """The shortest round trip seen from the capture point to ``side`` and back; 0 if none was seen."""
     best: i64 = -1
-    first: i64 = conn.client.syn_time if side == SERVER else conn.server.syn_time
-    second: i64 = conn.server.syn_time if side == SERVER else conn.ack_time
-    if peer.syn_count == 1 and first > 0 and second >= first:
-        best = second - first
+    if peer.syn_count == 1 and peer.syn_acked_frame != 0:
+        best = (conn.server.syn_time if side == SERVER else conn.ack_time) - peer.syn_time
     p: Transfer | None = peer.transfer
     if p is not None:
         rtt: Quantiles | None = p.rtt
@@ -263,7 +277,8 @@ def _special(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: En
         _again(conn, timing, side, me, cause, now)
     elif flags & RST != 0:
         _pause(conn, timing, now)
-        timing.refused_answer = timing.refused_answer or timing.owes
+        if timing.owes and not _was_trifle(conn, timing):
+            timing.refused_answer = True
         timing.owes = False
     elif new and flags & SYN == 0:
         if timing.recovering == side:
@@ -318,7 +333,7 @@ def _again(conn: Connection, timing: Timing, side: i64, me: Endpoint, cause: i64
             timing.latest = now
         return
     if cause == CAUSE_KEEP_ALIVE:
-        if not timing.owes or timing.quiet == 0:
+        if not timing.owes or timing.quiet == 0 or _was_trifle(conn, timing):
             _pause(conn, timing, now)
         return
     if timing.owner != NOBODY:
@@ -357,7 +372,7 @@ def _pause(conn: Connection, timing: Timing, now: i64) -> None:
         _give(timing, NETWORK, NOBODY, now)
     else:
         _give(timing, NETWORK, NOBODY, timing.quiet)
-        if timing.owes:
+        if timing.owes and not _was_trifle(conn, timing):
             _awaited(timing, SERVER, conn.client, conn.last_frame, now, True, False)
         else:
             _give(timing, IDLE, NOBODY, now)
@@ -372,7 +387,7 @@ def _closed(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: Se
         _give(timing, TRANSFER, side, now)
     elif p is not None and p.fin_frame != 0 and timing.owner != NOBODY:
         _give(timing, TRANSFER, timing.owner, timing.latest)
-        _thought(conn, timing, side, peer, seg)  # the other side has closed: it had the word
+        _thought(conn, timing, side, peer, seg, False)  # the other side has closed: it had the word
     else:
         _pause(conn, timing, now)
     timing.owner = side
@@ -384,14 +399,15 @@ def _closed(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: Se
 def timestamps(conn: Connection, t: Transfer, peer: Endpoint, seg: Segment) -> None:
     """Round trips by timestamps (RFC 7323 section 4): from the first data with a new timestamp to its first echo.
 
-    One is under way at a time a side. An echo of a later timestamp ends it without a sample; what is sent again begins anew.
+    The echo has to come with the first ACK of that data: the timestamp of a segment that the receiver did not expect next is
+    echoed later, or never. One measurement is under way at a time a side; what is sent again begins anew.
     """
     p: Transfer | None = peer.transfer
     if p is not None and p.stamp >= 0 and seg.ts_ecr >= 0 and seg.flags & ACK != 0:
         later: i64 = diff(seg.ts_ecr, p.stamp)
-        if later >= 0:
+        if later >= 0 or diff(seg.ack, p.stamp_end) >= 0:
             p.stamp = -1
-            if later == 0:
+            if later == 0 and diff(seg.ack, p.stamp_end) >= 0:
                 rtt: Quantiles | None = p.stamp_rtt
                 if rtt is None:
                     rtt = Quantiles()
@@ -400,6 +416,7 @@ def timestamps(conn: Connection, t: Transfer, peer: Endpoint, seg: Segment) -> N
     if seg.length > 0 and seg.ts_val != t.ts_val and (t.stamp < 0 or conn.last_cause >= 0):
         t.stamp = seg.ts_val
         t.stamp_time = seg.time_ns
+        t.stamp_end = (seg.seq + seg.length) & 0xFFFFFFFF
 
 
 def finish(conn: Connection) -> None:
