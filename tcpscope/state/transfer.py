@@ -90,10 +90,9 @@ def _advance(
             _remember(t, seg, seg.seq, end)
         else:
             t.overlooked += 1
-    if me.una >= 0:
-        flight: i64 = diff(end, me.una)
-        if flight > t.max_in_flight:
-            t.max_in_flight = flight
+    flight: i64 = diff(end, me.una if me.una >= 0 else me.base)
+    if flight > t.max_in_flight:
+        t.max_in_flight = flight
     if t.full_frame != 0:
         if r.zero_frame == 0 and t.srtt >= 0 and seg.time_ns - t.full_since > 2 * t.srtt + 100_000_000:
             conn.note(WINDOW_STALL, side, t.full_frame, t.full_since, seg.frame, seg.time_ns - t.full_since, 0)
