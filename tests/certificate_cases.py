@@ -8,11 +8,24 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.certificates import CLIENT, chain, intermediate, issue, key, leaf, ocsp_response, root, rsa_key, talk
+from tests.certificates import (
+    CLIENT,
+    another_key,
+    chain,
+    intermediate,
+    issue,
+    key,
+    leaf,
+    ocsp_response,
+    root,
+    rsa_key,
+    talk,
+)
 from tests.tls_builder import RSA, Talk
 
 MUST_STAPLE = (x509.TLSFeature([x509.TLSFeatureType.status_request]), False)
-FORGED = issue("Intermediate", root(), authority=True, days=(-900, 900), with_key=key(9))
+FORGED = issue("Intermediate", root(), authority=True, days=(-900, 900), with_key=another_key())
+OF_ANOTHER_KIND = issue("Intermediate", root(), authority=True, days=(-900, 900), with_key=key(9))
 ORDINARY = issue("ordinary.example", root(), names=("ordinary.example",), authority=False, with_key=key(8))
 
 
@@ -67,6 +80,7 @@ CASES = [
     ),
     Case("tls-certificate-chain-incomplete", lambda: talk(chain(leaf())), severity="note"),
     Case("tls-certificate-signature-wrong", lambda: talk(chain(leaf(), FORGED))),
+    Case("tls-certificate-signature-wrong", lambda: talk(chain(leaf(), OF_ANOTHER_KIND))),
     Case(
         "tls-certificate-key-weak",
         lambda: talk(chain(leaf(with_key=rsa_key(1024)), intermediate()), suite=0xC02F),

@@ -1,4 +1,7 @@
-"""Certificates, OCSP responses and revocation lists made to order, and handshakes of TLS 1.2 that hold them."""
+"""Certificates, OCSP responses and revocation lists made to order, and handshakes of TLS 1.2 that hold them.
+
+The same bytes each time: keys are constants, and signatures those that leave nothing to chance.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -44,7 +47,7 @@ NOW = datetime(2024, 1, 1, tzinfo=UTC)
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,40 @@ def key(number: int = 0) -> Key:
     return ec.derive_private_key(0x1000 + number, ec.SECP256R1())
 
 
+PRIMES = {
+    1024: (
+        (
+            "dc39928c4662b6143e379810d4cc1a14b003c4235d5081c8105e56924d958759"
+            "6bf731b49d526af53d44d88a41d1aee768ef0a70993a39a0503276da0a14755b"
+        ),
+        (
+            "c90fc1d2a39df977269eb69e4bda784941b0a0b2a6fcedd79f52515b6fc55f12"
+            "6d4024b07f72da18e5f132d2afab202ac594a1381bee4935b31af389b1d45ab5"
+        ),
+    ),
+    2048: (
+        (
+            "c85a67851260e4bcb147d8a1acf8dedeab3669ee0fa7d6429396328d6d296051"
+            "95f3d0a96781a47f44b201a7d789cca061aa0a051932c59bd2fde070265a0f4a"
+            "0525af79e0178bb632d188e1e184efeae63440966c3b1e1af144792dd635f0d7"
+            "f7d10f071d82458b90aef60a7744cd9d63de94021e64823916494bc0b91aa29d"
+        ),
+        (
+            "bd53ecb37a7fd4b398c69ac328b90f38fad5820bc5b0679b8b45112328022e96"
+            "8cc8ea61c91a8bbb32cd6d91b9d32eef2845e42522241d26adff79c1ce7dd0cc"
+            "dacc6c3b728fe2b62dee69261f06c44f31dd80fa33b4ead6a6f7e3f6fe44d9db"
+            "97e92c68ad70dd289dceeec9845cdd8c7f4ef95185bebdc3bc9572db838784c3"
+        ),
+    ),
+}
+
+
 @cache
 def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, bits)
+    p, q = (int(prime, 16) for prime in PRIMES[bits])
+    d = rsa.rsa_recover_private_exponent(65537, p, q)
+    rest = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
+    return rsa.RSAPrivateNumbers(p, q, d, *rest, rsa.RSAPublicNumbers(65537, p * q)).private_key()
 
 
 def name(common: str) -> x509.Name:
@@ -111,7 +145,14 @@ def issue(
         made = made.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
     for extension, critical in extra:
         made = made.add_extension(extension, critical)
-    return Identity(made.sign(issuer.key if issuer else own, hashes.SHA256()), own)
+    return Identity(signed(made, issuer.key if issuer else own), own)
+
+
+def signed(made: x509.CertificateBuilder, with_key: Key) -> x509.Certificate:
+    if isinstance(with_key, ed25519.Ed25519PrivateKey):
+        return made.sign(with_key, None)
+    elliptic = isinstance(with_key, ec.EllipticCurvePrivateKey)
+    return made.sign(with_key, hashes.SHA256(), ecdsa_deterministic=elliptic or None)
 
 
 def key_usage(*wanted: str) -> x509.KeyUsage:
@@ -122,6 +163,11 @@ def key_usage(*wanted: str) -> x509.KeyUsage:
     return x509.KeyUsage(*(field in wanted for field in fields))
 
 
+def another_key() -> Key:
+    """Of the kind that the intermediate has."""
+    return ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+
+
 @cache
 def root() -> Identity:
     return issue("Root", authority=True, days=(-1000, 1000), with_key=key(1))
@@ -129,7 +175,8 @@ def root() -> Identity:
 
 @cache
 def intermediate() -> Identity:
-    return issue("Intermediate", root(), authority=True, days=(-900, 900), with_key=key(2))
+    with_key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    return issue("Intermediate", root(), authority=True, days=(-900, 900), with_key=with_key)
 
 
 def leaf(**changes: object) -> Identity:
@@ -190,7 +237,9 @@ def ocsp_response(
     made = made.responder_id(ocsp.OCSPResponderEncoding.HASH, (responder or issuer).certificate)
     if responder is not None:
         made = made.certificates([responder.certificate])
-    return made.sign((responder or issuer).key, hashes.SHA256()).public_bytes(Encoding.DER)
+    with_key = (responder or issuer).key
+    algorithm = None if isinstance(with_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return made.sign(with_key, algorithm).public_bytes(Encoding.DER)
 
 
 def revocation_list(
@@ -203,7 +252,8 @@ def revocation_list(
     for one in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(one.certificate.serial_number)
         made = made.add_revoked_certificate(entry.revocation_date(NOW + timedelta(since)).build())
-    return made.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    algorithm = None if isinstance(issuer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return made.sign(issuer.key, algorithm).public_bytes(Encoding.PEM)
 
 
 def pem(*identities: Identity) -> bytes:

@@ -6,10 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.rule_cases import analyze, with_keys
+from tcpscope.report.model import ConnectionReport
+from tests import tls_sealer
+from tests.rule_cases import CLOSED, analyze, ended, with_keys
 from tests.tls_builder import (
+    CLIENT_KEYS,
+    DONE,
     OFFER13,
     SELECT13,
+    SERVER_KEYS,
     SHARE13,
     SID,
     C,
@@ -36,6 +41,7 @@ from tests.tls_sealed_cases import (
     flight,
 )
 from tests.tls_sealer import SUITES, Sealed, certificate_message, early, lawful
+from tests.tls_sealer12 import SERVER_CERTIFICATE, Sealed12
 
 
 def capture(made: Sealed) -> bytes:
@@ -139,3 +145,50 @@ def test_a_hostile_key_log_and_hostile_records() -> None:
     made.talk.say(S, record(23, b""), record(23, b"x"))
     report = analyze(capture(made))
     assert report.connections[0].tls is not None
+
+
+# TLS 1.2
+
+
+def report12(made: Sealed12) -> tuple[ConnectionReport, set[str]]:
+    """The connection, and its errors."""
+    report = analyze(tls_sealer.with_keys(ended(made.talk, *CLOSED), made.log))
+    (connection,) = report.connections
+    return connection, {finding.name for finding in connection.findings if finding.severity == "error"}
+
+
+def twice() -> Sealed12:
+    """A second handshake inside the first one, while data goes on."""
+    made = Sealed12().flights().finish(C).finish(S).again()
+    made.say(C, client_hello()).say(S, b"attack at dawn", kind=23)
+    made.say(S, server_hello(suite=0xC02F), SERVER_CERTIFICATE, SERVER_KEYS, DONE).say(C, b"at noon", kind=23)
+    return made.say(C, CLIENT_KEYS).finish(C).finish(S).close()
+
+
+def test_two_handshakes_of_tls12_and_data_in_between() -> None:
+    connection, errors = report12(twice())
+    assert connection.tls is not None
+    assert errors == set()
+    assert [(proof.side, proof.verified) for proof in connection.tls.proofs] == [("client", True), ("server", True)] * 2
+    assert "TS629" in {finding.code for finding in connection.findings}
+    assert connection.tls.verdict == "complete"
+
+
+@pytest.mark.parametrize(
+    ("made", "errors"),
+    [
+        (lambda: Sealed12().flights().finish(C).finish(S).close(), set[str]()),
+        (lambda: Sealed12().flights().finish(C).finish(S, wrong=True).close(), {"tls-finished-wrong"}),
+        (lambda: Sealed12().flights().change(C).say(C, b"too soon", kind=23), {"tls-appdata-before-handshake"}),
+        (lambda: Sealed12().flights().finish(C).finish(S).say(C, b"", kind=20), {"tls-ccs-malformed"}),
+        (lambda: Sealed12().flights().finish(C).finish(S).say(S, DONE), {"tls-message-out-of-order"}),
+        (lambda: Sealed12().flights().finish(C).finish(S).say(S, message(0)).close(), set[str]()),
+        (
+            lambda: Sealed12().flights().finish(C).finish(S).close().say(C, b"late", kind=23),
+            {"tls-record-after-close-notify"},
+        ),
+    ],
+    ids=["lawful", "finished", "data", "empty-change", "order", "hello-request", "after-close"],
+)
+def test_faults_inside_the_encryption_of_tls12(made: Callable[[], Sealed12], errors: set[str]) -> None:
+    assert report12(made())[1] == errors

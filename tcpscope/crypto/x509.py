@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 Kind = TypeVar("Kind", bound=x509.ExtensionType)
 
 MAX_NAME: Final = 200  # characters of a name that is shown
+MAX_REMEMBERED: Final = 16 * 1024  # bytes of a certificate that is kept for the next connection
 MAX_NAMES: Final = 1000  # alternative names that are looked at
 
 TLS_FEATURE_STATUS: Final = x509.TLSFeatureType.status_request
@@ -79,9 +80,13 @@ class Certificate:
         return f"{self.key} {self.curve or self.bits}" if self.curve or self.bits else self.key
 
 
-@lru_cache(maxsize=1024)
 def read(der: bytes) -> Certificate | None:
-    """The certificate; None if it cannot be read as one."""
+    """The certificate; None if it cannot be read as one. Small ones are remembered: many connections show the same."""
+    return _read_once(der) if len(der) <= MAX_REMEMBERED else _read_once.__wrapped__(der)
+
+
+@lru_cache(maxsize=512)
+def _read_once(der: bytes) -> Certificate | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what cryptography thinks of a certificate is not for the user's terminal
         try:
@@ -186,9 +191,44 @@ def short(text: str) -> str:
     return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
 
 
-@lru_cache(maxsize=4096)
+# Which kind of key makes signatures of an algorithm.
+_SIGNERS: Final = {
+    oid.dotted_string: kind
+    for kind, oids in {
+        "RSA": (
+            x509.SignatureAlgorithmOID.RSA_WITH_MD5,
+            x509.SignatureAlgorithmOID.RSA_WITH_SHA1,
+            x509.SignatureAlgorithmOID.RSA_WITH_SHA224,
+            x509.SignatureAlgorithmOID.RSA_WITH_SHA256,
+            x509.SignatureAlgorithmOID.RSA_WITH_SHA384,
+            x509.SignatureAlgorithmOID.RSA_WITH_SHA512,
+            x509.SignatureAlgorithmOID.RSASSA_PSS,
+        ),
+        "EC": (
+            x509.SignatureAlgorithmOID.ECDSA_WITH_SHA1,
+            x509.SignatureAlgorithmOID.ECDSA_WITH_SHA224,
+            x509.SignatureAlgorithmOID.ECDSA_WITH_SHA256,
+            x509.SignatureAlgorithmOID.ECDSA_WITH_SHA384,
+            x509.SignatureAlgorithmOID.ECDSA_WITH_SHA512,
+        ),
+        "Ed25519": (x509.SignatureAlgorithmOID.ED25519,),
+        "Ed448": (x509.SignatureAlgorithmOID.ED448,),
+    }.items()
+    for oid in oids
+}
+
+
 def signed_by(child: Certificate, parent: Certificate) -> bool | None:
-    """Whether ``parent``'s key made the signature of ``child``; None where the algorithm is not known."""
+    """Whether ``parent``'s key made the signature of ``child``; None where the algorithm is not known. Small ones are remembered."""
+    small = len(child.der) + len(parent.der) <= MAX_REMEMBERED
+    return _signed_by(child, parent) if small else _signed_by.__wrapped__(child, parent)
+
+
+@lru_cache(maxsize=512)
+def _signed_by(child: Certificate, parent: Certificate) -> bool | None:
+    wanted = _SIGNERS.get(child.signature)
+    if wanted is not None and parent.key != wanted:
+        return None if parent.key == "unknown" else False
     try:
         child.parsed.verify_directly_issued_by(parent.parsed)
     except InvalidSignature:

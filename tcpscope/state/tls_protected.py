@@ -275,7 +275,7 @@ class ProtectedReader(MessageReader):
 
     def _change_cipher_spec(self, body: bytes, length: i64) -> None:
         """A ChangeCipherSpec of ``length`` bytes. In a second handshake it is encrypted itself (RFC 5246 section 7.1)."""
-        value: i64 = body[0]
+        value: i64 = body[0] if len(body) > 0 else 0
         hidden: bool = self.encrypted and length > 1 and not self.opening and not self.log.is_tls13()
         if (length != 1 or value != 1) and not hidden:
             self.fault(f.CCS_MALFORMED, value, length)
