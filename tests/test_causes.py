@@ -154,6 +154,26 @@ def test_two_directions_captured_with_a_time_skew() -> None:
     assert not codes(capture) & {"TS403", "TS406", "TS902"}
 
 
+def test_a_time_skew_over_several_acknowledgements() -> None:
+    """With timestamps as well: nothing overtook these segments, so that theirs is newer does not make them repetitions."""
+    lines = (
+        "+.010 S > C P. (100)\n+.010 C > S . ack 1101\n+.0001 C > S . ack 2101\n+.0005 S > C P. 101:601(500) ack 1\n"
+    )
+    capture = scenario(lines + "+.0001 S > C P. 601:1101(500) ack 1\n+.0001 S > C P. 1101:2101(1000) ack 1\n", STAMPED)
+    assert causes(capture)[6:] == ["", "", ""]
+    sent = traffic(capture, "server")
+    assert (sent.retransmitted_segments, sent.out_of_order, sent.unseen_bytes) == (0, 0, 0)
+    assert not codes(capture) & {"TS403", "TS406", "TS408", "TS902"}
+
+
+def test_what_the_capture_lost_and_the_sender_repeats_in_vain() -> None:
+    """The receiver had it: the sender repeats it because the ACK was lost, and the capture lacks the first sending."""
+    lines = "+.01 S > C . (500)\n+.0001 S > C . (500) nocapture\n+.0001 S > C . (500)\n+.0005 C > S . ack 1501\n"
+    capture = scenario(lines + "+.3 S > C . 501:1001(500)\n+.0005 C > S . ack 1501\n")
+    assert causes(capture)[6] == "spurious"
+    assert traffic(capture, "server").unseen_bytes == 0
+
+
 def test_a_syn_ack_with_another_number_reuses_no_ports() -> None:
     """Issue 19771."""
     capture = scenario(

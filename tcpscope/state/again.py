@@ -52,8 +52,9 @@ def again(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, s
         since = seg.time_ns - hole.time_ns
         late = recovery.late_or_resent(me, t, r, hole, seg)
         opened_frame: i64 = hole.frame
+        captured_late: bool = hole.acknowledged  # behind its ACK: that is the capture's doing
         fresh = holes.fill(t, seg.seq, end)
-        if late:
+        if late and not captured_late:
             t.out_of_order += 1
             conn.because(CAUSE_REORDERING, opened_frame, since)
             conn.note(OUT_OF_ORDER, side, seg.frame, seg.time_ns, opened_frame, since, fresh)

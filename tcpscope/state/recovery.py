@@ -64,18 +64,20 @@ def late_or_resent(sender: Endpoint, transfer: Transfer, receiver: Transfer, hol
     Timestamps and identifications that count up tell what was sent first. Otherwise it is the time: nothing can be sent again
     for a hole before an ACK of what lies behind it has gone from here to the sender and a segment has come back.
     """
+    delay: i64 = seg.time_ns - hole.time_ns
+    limit: i64 = REORDERING_WITHOUT_RTT
+    if transfer.srtt > 0 and receiver.srtt > 0:  # the ways to both ends and back; jitter takes a quarter
+        limit = (transfer.srtt + receiver.srtt) * 3 // 4
+    if hole.acknowledged:
+        # Nothing was lost: it is captured late, behind its ACK, or the sender repeats it in vain.
+        return delay <= max(limit, REORDERING_WITHOUT_RTT)
     if seg.ts_val >= 0 and transfer.ts_val >= 0 and seg.ts_val != transfer.ts_val:
         return diff(seg.ts_val, transfer.ts_val) < 0
     if ip_id_order(transfer.earlier_ip_id, transfer.highest_ip_id) == 1 and seg.ip_id != sender.first_ip_id:
         order: i64 = ip_id_order(transfer.highest_ip_id, seg.ip_id)
         if order == -1 or order == 1:
             return order == -1
-    if receiver.duplicate_run >= DUPLICATES_FOR_FAST:
-        return False
-    limit: i64 = REORDERING_WITHOUT_RTT
-    if transfer.srtt > 0 and receiver.srtt > 0:  # the ways to both ends and back; jitter takes a quarter
-        limit = (transfer.srtt + receiver.srtt) * 3 // 4
-    return seg.time_ns - hole.time_ns <= limit
+    return receiver.duplicate_run < DUPLICATES_FOR_FAST and delay <= limit
 
 
 def timeout_of(transfer: Transfer) -> i64:
