@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import tcpscope
+from tcpscope.state.endpoint import NOTHING_SENT, SILENT, Endpoint, Transfer
 from tcpscope.version import compiled, version_line
 
 # No test asserts a time, and a run that found nothing finds nothing again.
@@ -34,3 +36,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--snapshot-update", action="store_true", help="store what the samples give now as their snapshots"
     )
+
+
+def contents(record: object) -> dict[str, object]:
+    """The attributes of a record of the state layer."""
+    values = {name: getattr(record, name) for name in dir(record) if not name.startswith("_")}
+    return {name: value for name, value in values.items() if not callable(value) and name != "transfer"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_records_are_never_written() -> Iterator[None]:
+    """Whatever the tests feed: what stands for silent sides is shared by all connections and stays as it was made."""
+    yield
+    assert contents(SILENT) == contents(Endpoint())
+    assert contents(NOTHING_SENT) == contents(Transfer())
+    assert SILENT.transfer is NOTHING_SENT

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpscope.state.endpoint import Quantiles
 from tcpscope.state.facts import CLIENT, KEPT, KIND_BITS, KIND_COUNT, NOBODY, SERVER, FactLog
+from tcpscope.state.quantiles import Quantiles
 
 
 @pytest.mark.parametrize("kind", range(KIND_COUNT))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tcpscope.state.connection import Connection
     from tcpscope.state.durations import SideTiming
-    from tcpscope.state.endpoint import Quantiles
+    from tcpscope.state.quantiles import Quantiles
 
 LOST: Final = tuple(
     RETRANSMISSION + cause for cause in (CAUSE_TIMEOUT, CAUSE_FAST, CAUSE_SACK, CAUSE_TAIL_LOSS_PROBE, CAUSE_UNKNOWN)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tcpscope.rules.verdicts import transfer_of
 from tcpscope.state.durations import SideTiming, Timing
-from tcpscope.state.endpoint import OPTION_ECN, OPTION_SACK, OPTION_SCALE, OPTION_TIMESTAMPS, Endpoint, Quantiles
+from tcpscope.state.endpoint import OPTION_ECN, OPTION_SACK, OPTION_SCALE, OPTION_TIMESTAMPS, Endpoint
+from tcpscope.state.quantiles import Quantiles
 
 if TYPE_CHECKING:
     from tcpscope.state.connection import Connection

@@ -17,7 +17,7 @@ from tcpscope.rules.queues import ignores_acknowledgement, is_flooded
 from tcpscope.rules.verdicts import handshake_verdict, transfer_of, violation, watched_too_briefly
 from tcpscope.state.connection import Connection
 from tcpscope.state.durations import SideTiming, Timing
-from tcpscope.state.endpoint import Quantiles, Transfer
+from tcpscope.state.endpoint import Transfer
 from tcpscope.state.facts import (
     CAUSE_SPURIOUS,
     CLIENT,
@@ -37,6 +37,7 @@ from tcpscope.state.facts import (
     TIME_WAIT_FIN_RESET,
 )
 from tcpscope.state.keys import reverse_key
+from tcpscope.state.quantiles import Quantiles
 from tcpscope.state.timing import TRIFLE
 from tcpscope.state.tls_faults import ALERT_FATAL
 from tcpscope.state.tls_tracker import TlsConnection

@@ -8,7 +8,7 @@ from mypy_extensions import i64
 
 from tcpscope.state import oddities, opening
 from tcpscope.state.connection import Connection
-from tcpscope.state.endpoint import Endpoint, Step, Transfer
+from tcpscope.state.endpoint import Endpoint, Transfer
 from tcpscope.state.facts import (
     CAUSE_FIN,
     DATA_AFTER_FIN,
@@ -133,10 +133,11 @@ def _receive_fin(me: Endpoint, t: Transfer, p: Transfer) -> None:
     """
     frame: i64 = p.fin_last_frame
     if me.state == FIN_WAIT_2 and t.fin_ack_frame > frame:
-        waited: Step | None = me.last_step
-        if waited is not None and me.retract(REPEAT_FIN):
+        acked_frame: i64 = me.step_frame
+        acked_time: i64 = me.step_time
+        if me.retract(REPEAT_FIN):
             me.move(RECEIVE_FIN, frame, p.fin_last_time)
-            me.move(RECEIVE_ACK_OF_FIN, waited.frame, waited.time_ns)
+            me.move(RECEIVE_ACK_OF_FIN, acked_frame, acked_time)
             return
     me.move(RECEIVE_FIN, frame, p.fin_last_time)
 

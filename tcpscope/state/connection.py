@@ -7,13 +7,13 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state.durations import Timing
-from tcpscope.state.endpoint import Endpoint, Transfer
+from tcpscope.state.endpoint import NOTHING_SENT, SILENT, Endpoint, Transfer
 from tcpscope.state.facts import CLIENT, SERVER, Fact, FactLog
 from tcpscope.state.listeners import Listener
 from tcpscope.state.tls_secrets import Secrets
 from tcpscope.state.tls_tracker import TlsConnection
 from tcpscope.state.zeek import ZeekRow, ZeekWhole
-from tcpscope.wire.segment import Segment, number_of_end
+from tcpscope.wire.segment import ABSENT, Segment
 
 # How client and server were told apart
 ROLES_SYN: Final = 0
@@ -46,18 +46,18 @@ class Connection:
     Frames are 0 and times meaningless where the thing was not seen. After the end every endpoint has its transfer part.
     """
 
-    def __init__(self, stream: i64, key: bytes, roles: i64, frame: i64, time_ns: i64) -> None:
+    def __init__(self, stream: i64, key: bytes, roles: i64, frame: i64, time_ns: i64, alone: bool) -> None:
         self.stream: i64 = stream  # Wireshark's tcp.stream
         self.key: bytes = key
-        self.source: i64 = number_of_end(key, 0, 8)  # the client's end, as Segment.source
-        self.target: i64 = number_of_end(key, 4, 10)
+        self.source: i64 = ABSENT  # the client's end, as Segment.source
+        self.target: i64 = ABSENT
         self.roles: i64 = roles
         self.first_frame: i64 = frame
         self.last_frame: i64 = frame
         self.first_time: i64 = time_ns
         self.last_time: i64 = time_ns  # the latest time; the clock of a capture may step back
         self.client: Endpoint = Endpoint()
-        self.server: Endpoint = Endpoint()
+        self.server: Endpoint = SILENT if alone else Endpoint()  # until a second segment comes
         self.log: FactLog | None = None
         self.timing: Timing | None = None  # where the time went; None while there is no more than SYNs of one side
         self.tls: TlsConnection | None = None
@@ -145,9 +145,14 @@ class Connection:
         """True when nothing more is to come by the protocol: both FINs acknowledged, or aborted."""
         return self.closed_time > 0
 
+    def both_sides(self) -> None:
+        """Make the server's endpoint, now that there may be something to note in it."""
+        if self.server is SILENT:
+            self.server = Endpoint()
+
     def complete_sides(self) -> None:
         """Give every side its transfer part, so that judges need not ask."""
         if self.client.transfer is None:
-            self.client.transfer = Transfer()
+            self.client.transfer = NOTHING_SENT if self.server is SILENT else Transfer()
         if self.server.transfer is None:
             self.server.transfer = Transfer()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from mypy_extensions import i64, mypyc_attr
 
-from tcpscope.state.endpoint import Quantiles
 from tcpscope.state.facts import NOBODY
+from tcpscope.state.quantiles import Quantiles
 
 
 @mypyc_attr(acyclic=True)

@@ -10,6 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from tcpscope.state.quantiles import Quantiles
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import NO_CHANGE, UNKNOWN, next_state
 from tcpscope.wire.segment import Segment
@@ -21,8 +22,6 @@ ETHERNET_PAYLOAD: Final = 1460
 
 MIN_MSS: Final = 48
 """An MSS below this is a lie: no sender makes smaller segments (Linux draws the same line)."""
-
-NO_SAMPLES: Final[list[int]] = []  # a row of Quantiles
 
 # Bits of Endpoint.syn_options: what the SYN offered
 OPTION_SACK: Final = 1
@@ -129,79 +128,6 @@ class Copied:
     def by_network(self) -> i64:
         """Packets that the network delivered again."""
         return self.late + self.same_place if self.network else self.late
-
-
-@mypyc_attr(acyclic=True)
-class Quantiles:
-    """Round-trip times in logarithmic buckets of 1/32 octave (at most 3.2 % wide), with exact count, minimum and maximum."""
-
-    def __init__(self) -> None:
-        self.count: i64 = 0
-        self.minimum: i64 = 0
-        self.maximum: i64 = 0
-        # How many samples a bucket has, 32 buckets a row, empty rows shared. None while minimum and maximum are all samples.
-        self.rows: list[list[int]] | None = None
-
-    def add(self, value: i64) -> None:
-        """Count one sample in nanoseconds (negative values, from a clock that stepped back, are not counted)."""
-        if value < 0:
-            return
-        if self.count == 2 and self.rows is None:
-            self.rows = self._spread()
-        if self.rows is not None:
-            place(self.rows, value)
-        if self.count == 0 or value < self.minimum:
-            self.minimum = value
-        if value > self.maximum:
-            self.maximum = value
-        self.count += 1
-
-    def quantile(self, numerator: i64, denominator: i64) -> i64:
-        """The value below which numerator/denominator of the samples lie, as the middle of its bucket; -1 without samples."""
-        if self.count == 0:
-            return -1
-        wanted: i64 = (self.count * numerator + denominator - 1) // denominator
-        seen: i64 = 0
-        rows: list[list[int]] = self._spread() if self.rows is None else self.rows
-        for number, row in enumerate(rows):
-            for column, count in enumerate(row):
-                seen += count
-                if seen >= wanted:
-                    shift: i64 = number - 1 if number > 0 else 0
-                    mantissa: i64 = column + 32 if number > 0 else column
-                    low: i64 = mantissa << shift
-                    middle: i64 = (low + ((mantissa + 1) << shift)) // 2
-                    return max(self.minimum, min(self.maximum, middle))
-        return self.maximum
-
-    def _spread(self) -> list[list[int]]:
-        """Rows with the first two samples at most, which are the minimum and the maximum."""
-        rows: list[list[int]] = []
-        place(rows, self.minimum)
-        if self.count > 1:
-            place(rows, self.maximum)
-        return rows
-
-
-def place(rows: list[list[int]], value: i64) -> None:
-    """Count a value of at least 0 in its bucket: row 0 holds 0 to 31, each further row the next octave."""
-    shift: i64 = 0
-    mantissa: i64 = value
-    while mantissa >= 16384:
-        mantissa >>= 8
-        shift += 8
-    while mantissa >= 64:
-        mantissa >>= 1
-        shift += 1
-    row: i64 = shift + (mantissa >> 5)
-    column: i64 = mantissa & 31
-    while len(rows) <= row:
-        rows.append(NO_SAMPLES)
-    counts: list[int] = rows[row]
-    if len(counts) == 0:
-        counts = [0] * 32
-        rows[row] = counts
-    counts[column] += 1
 
 
 @mypyc_attr(acyclic=True)
@@ -330,8 +256,12 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.state: i64 = UNKNOWN
-        self.first_state: i64 = UNKNOWN  # where the path begins, if that is known; the steps follow
-        self.last_step: Step | None = None
+        # The path: where it begins, if that is known, the steps between, latest first, and the latest step (UNKNOWN: none).
+        self.first_state: i64 = UNKNOWN
+        self.between: Step | None = None
+        self.step_state: i64 = UNKNOWN
+        self.step_frame: i64 = 0
+        self.step_time: i64 = 0
         self.step_count: i64 = 0
         self.segments: i64 = 0
         self.isn: i64 = -1
@@ -384,7 +314,11 @@ class Endpoint:
         if following != self.state:
             self.state = following
             if self.step_count < MAX_STEPS:
-                self.last_step = Step(following, frame, time_ns, self.last_step)
+                if self.step_state != UNKNOWN:
+                    self.between = Step(self.step_state, self.step_frame, self.step_time, self.between)
+                self.step_state = following
+                self.step_frame = frame
+                self.step_time = time_ns
                 self.step_count += 1
         return True
 
@@ -398,13 +332,18 @@ class Endpoint:
     def retract(self, event: i64) -> bool:
         """Take back the latest step by one of the observer's REPEAT_ rows: what was thought received never arrived."""
         following: i64 = next_state(self.state, event)
-        step: Step | None = self.last_step
-        if following == NO_CHANGE or step is None or self.step_count < 2:
+        if following == NO_CHANGE or self.step_count < 2:
             return False
-        before: Step | None = step.before
+        before: Step | None = self.between
         if (self.first_state if before is None else before.state) != following:
             return False
-        self.last_step = before
+        if before is None:
+            self.step_state = UNKNOWN
+        else:
+            self.between = before.before
+            self.step_state = before.state
+            self.step_frame = before.frame
+            self.step_time = before.time_ns
         self.step_count -= 1
         self.state = following
         return True
@@ -413,7 +352,9 @@ class Endpoint:
     def steps(self) -> list[Step]:
         """The state path, at most :data:`MAX_STEPS` entries."""
         path: list[Step] = []
-        step: Step | None = self.last_step
+        if self.step_state != UNKNOWN:
+            path.append(Step(self.step_state, self.step_frame, self.step_time, None))
+        step: Step | None = self.between
         while step is not None:
             path.append(step)
             step = step.before
@@ -435,3 +376,10 @@ class Endpoint:
         if self.nxt < 0 or self.una < 0:
             return 0
         return max(0, diff(self.nxt, self.una))
+
+
+# What stands for the server while there is no more than one SYN, and for what a side sent that sent nothing else: one object
+# each for all connections, which nobody writes to, so that a million half-open connections stay small.
+NOTHING_SENT: Final = Transfer()
+SILENT: Final = Endpoint()
+SILENT.transfer = NOTHING_SENT

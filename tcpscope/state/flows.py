@@ -26,7 +26,7 @@ from tcpscope.state.connection import (
     Connection,
 )
 from tcpscope.state.copies import CopyWatch
-from tcpscope.state.endpoint import Endpoint
+from tcpscope.state.endpoint import SILENT, Endpoint
 from tcpscope.state.facts import (
     CHALLENGE_ACK,
     CLIENT,
@@ -37,7 +37,7 @@ from tcpscope.state.facts import (
     SYN_IN_CONNECTION,
     SYN_WHILE_OPENING,
 )
-from tcpscope.state.keys import canonical_key, reverse_key
+from tcpscope.state.keys import canonical_key, name_of, reverse_key
 from tcpscope.state.listeners import Listeners
 from tcpscope.state.seq import diff
 from tcpscope.state.tls_secrets import Secrets
@@ -96,9 +96,9 @@ class FlowTable:
         self.sink = sink
         self.msl_ns: i64 = msl_ns
         self.max_connections: i64 = max_connections
-        self.table: dict[bytes, Connection] = {}  # both directions' keys, the responder's once it has spoken
+        self.table: dict[bytes, Connection] = {}  # by canonical key
         # One connection of IPv4 a slot: mostly that of the next segment, which then needs no key.
-        self.nobody: Connection = Connection(-1, b"", ROLES_FIRST_SEEN, 0, 0)
+        self.nobody: Connection = Connection(-1, b"", ROLES_FIRST_SEEN, 0, 0, True)
         self.recent: list[Connection] = [self.nobody] * RECENT
         # Canonical key -> stream number of connections already handed over: the latest ones, and those before.
         self.ended: dict[bytes, int] = {}
@@ -143,6 +143,8 @@ class FlowTable:
             conn.renumbering = 1
         self.current = conn
         self.current_side = side
+        if conn.server is SILENT and conn.client.segments > 0:
+            conn.both_sides()
         me: Endpoint = conn.client if side == CLIENT else conn.server
         copies: CopyWatch = self.copies
         if copies.watching or seg.seq != me.nxt:
@@ -155,17 +157,14 @@ class FlowTable:
 
     def left_out(self, seg: Segment) -> None:
         """Count a segment with a wrong checksum at its sender; it says nothing else."""
-        conn: Connection | None = self.table.get(seg.key)
-        if conn is None:
-            conn = self.table.get(reverse_key(seg.key))
+        conn: Connection | None = self.table.get(name_of(seg))
         if conn is not None:
+            conn.both_sides()
             conn.side(conn.side_of(seg)).bad_checksums += 1
 
     def icmp(self, error: IcmpError) -> None:
         """Note an ICMP error on the connection whose segment it quotes, if that is known."""
-        conn: Connection | None = self.table.get(error.key)
-        if conn is None:
-            conn = self.table.get(reverse_key(error.key))
+        conn: Connection | None = self.table.get(canonical_key(error.key))
         if conn is None:
             return
         side: i64 = CLIENT if error.key == conn.key else SERVER
@@ -178,33 +177,35 @@ class FlowTable:
     def finish(self) -> None:
         """The capture is over: judge every connection that is left, in order of their numbers."""
         left: list[Connection] = []
-        for key, conn in self.table.items():
-            if self._owns(key, conn):
-                left.append(conn)
-                older: Connection | None = conn.previous
-                while older is not None:
-                    left.append(older)
-                    older = older.previous
+        in_order: bool = True
+        highest: i64 = -1
+        for conn in self.table.values():
+            in_order = in_order and conn.previous is None and conn.stream > highest
+            highest = conn.stream
+            left.append(conn)
+            older: Connection | None = conn.previous
+            while older is not None:
+                left.append(older)
+                older = older.previous
         self.table = {}
         self.recent = [self.nobody] * RECENT
-        left.sort(key=_stream, reverse=True)
+        if in_order:  # as where nothing ended early: no need to compare a million of them
+            left.reverse()
+        else:
+            left.sort(key=_stream, reverse=True)
         while len(left) > 0:  # from the end, so that each is freed once it is judged
             conn = left.pop()
             conn.previous = None
             self._hand_over(conn, END_CAPTURE)
 
     def _find(self, seg: Segment) -> Connection:
-        """The connection of a segment that is none of the recent ones: by either direction's key, or a new one."""
-        key: bytes = seg.key
-        found: Connection | None = self.table.get(key)
+        """The connection of a segment that is none of the recent ones: by its key, or a new one."""
+        name: bytes = name_of(seg)
+        found: Connection | None = self.table.get(name)
         if found is None:
-            reverse: bytes = reverse_key(key)
-            found = self.table.get(reverse)
-            if found is None:
-                if self.max_connections > 0 and self.live >= self.max_connections:
-                    self._evict()
-                return self._create(key, reverse, seg)
-            self.table[key] = found
+            if self.max_connections > 0 and self.live >= self.max_connections:
+                self._evict()
+            return self._create(name, seg)
         self._remember(found)
         return found
 
@@ -213,7 +214,7 @@ class FlowTable:
         if conn.source >= 0:
             self.recent[slot_of(conn.source, conn.target)] = conn
 
-    def _create(self, key: bytes, reverse: bytes, seg: Segment) -> Connection:
+    def _create(self, name: bytes, seg: Segment) -> Connection:
         """A new connection, with its number and the roles of its sides (row O11)."""
         roles: i64
         from_client: bool = True
@@ -233,25 +234,30 @@ class FlowTable:
                 from_client = seg.dst_port < seg.src_port
             else:
                 roles = ROLES_FIRST_SEEN
-        own: bytes = key if from_client else reverse
+        own: bytes = seg.key if from_client else reverse_key(seg.key)
+        if own == name:
+            own = name  # one object for both
         number: i64 = self.streams
         continued: bool = False
         if seg.flags & (SYN | ACK) != SYN and len(self.ended) > 0:
             # A late segment of a connection that was judged already keeps its number, as in Wireshark.
-            canonical: bytes = min(key, reverse)
-            before: int = self.ended.get(canonical, -1)
+            before: int = self.ended.get(name, -1)
             if before < 0:
-                before = self.ended_before.get(canonical, -1)
+                before = self.ended_before.get(name, -1)
             if before >= 0:
                 number = before
                 continued = True
         if not continued:
             self.streams += 1
-        conn: Connection = Connection(number, own, roles, seg.frame, seg.time_ns)
+        alone: bool = seg.flags & (SYN | ACK | FIN | RST) == SYN
+        conn: Connection = Connection(number, own, roles, seg.frame, seg.time_ns, alone)
+        if seg.source >= 0:
+            conn.source = seg.source if from_client else seg.target
+            conn.target = seg.target if from_client else seg.source
         conn.continued = continued
         conn.secrets = self.secrets
         conn.encapsulation = seg.encapsulation
-        self.table[key] = conn
+        self.table[name] = conn
         self._remember(conn)
         self.live += 1
         if roles == ROLES_SYN:
@@ -284,7 +290,7 @@ class FlowTable:
             old.note(SYN_IN_CONNECTION, side, seg.frame, seg.time_ns, 0, seg.seq, 0)
         elif not old.closed and old.server.state == SYN_RECEIVED:
             old.note(SYN_WHILE_OPENING, side, seg.frame, seg.time_ns, old.server.syn_last_frame, seg.seq, 0)
-        conn: Connection = self._create(seg.key, b"", seg)
+        conn: Connection = self._create(name_of(seg), seg)
         if keep:
             conn.previous = old
         return conn
@@ -329,8 +335,7 @@ class FlowTable:
 
     def _forget_keys(self, conn: Connection) -> None:
         """Take a connection out of the table."""
-        self.table.pop(conn.key, None)
-        self.table.pop(reverse_key(conn.key), None)
+        self.table.pop(canonical_key(conn.key), None)
         slot: i64 = slot_of(conn.source, conn.target)
         if self.recent[slot] is conn:
             self.recent[slot] = self.nobody
@@ -349,17 +354,13 @@ class FlowTable:
             self.ended[canonical_key(conn.key)] = number
         self.sink(conn)
 
-    def _owns(self, key: bytes, conn: Connection) -> bool:
-        """True for one of a connection's keys only: the client's, or the server's while the client has not spoken."""
-        return key == conn.key or conn.key not in self.table
-
     def _sweep(self) -> None:
         """Hand over what is closed and past 2 MSL, or idle too long. Paid for by at least as many segments as it visits."""
         self.next_sweep = self.now + SWEEP_INTERVAL_NS
         self.since_sweep = 0
         over: list[Connection] = []
-        for key, conn in self.table.items():
-            if self._owns(key, conn) and self._is_over(conn):
+        for conn in self.table.values():
+            if self._is_over(conn):
                 over.append(conn)
         for conn in over:
             self._end(conn, END_CLOSED if conn.closed else END_IDLE)
@@ -387,7 +388,7 @@ class FlowTable:
         self._sweep()
         if self.live < self.max_connections:
             return
-        everyone: list[Connection] = [conn for key, conn in self.table.items() if self._owns(key, conn)]
+        everyone: list[Connection] = list(self.table.values())
         everyone.sort(key=_last_time)
         count: i64 = self.max_connections // 10 + 1
         for conn in everyone[:count]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
+from tcpscope.wire.segment import Segment
+
 
 def reverse_key(key: bytes) -> bytes:
     """The key of the other direction."""
@@ -12,5 +14,13 @@ def reverse_key(key: bytes) -> bytes:
 
 
 def canonical_key(key: bytes) -> bytes:
-    """The same for both directions of a flow."""
-    return min(key, reverse_key(key))
+    """The same for both directions of a flow: the one whose source is the lower end."""
+    reverse: bytes = reverse_key(key)
+    return reverse if reverse < key else key
+
+
+def name_of(seg: Segment) -> bytes:
+    """The canonical key of a segment's flow."""
+    if seg.source >= 0:
+        return seg.key if seg.source <= seg.target else reverse_key(seg.key)
+    return canonical_key(seg.key)

@@ -35,7 +35,7 @@ def reached(conn: Connection, counts: list[int]) -> None:
         counts[UNACKNOWLEDGED] += 1
     if client.hole_bytes_lost + server.hole_bytes_lost > 0:
         counts[HOLES] += 1
-    if len(conn.client.steps) >= MAX_STEPS or len(conn.server.steps) >= MAX_STEPS:
+    if conn.client.step_count >= MAX_STEPS or conn.server.step_count >= MAX_STEPS:
         counts[STATES] += 1
     tls: TlsConnection | None = conn.tls
     if tls is not None and tls.log is not None:

@@ -13,7 +13,7 @@ from mypy_extensions import i64
 
 from tcpscope.state.connection import Connection
 from tcpscope.state.durations import SideTiming, Timing
-from tcpscope.state.endpoint import Endpoint, Quantiles, Transfer
+from tcpscope.state.endpoint import Endpoint, Transfer
 from tcpscope.state.facts import (
     CAUSE_CAPTURE_COPY,
     CAUSE_KEEP_ALIVE,
@@ -24,6 +24,7 @@ from tcpscope.state.facts import (
     NOBODY,
     SERVER,
 )
+from tcpscope.state.quantiles import Quantiles
 from tcpscope.state.seq import diff
 from tcpscope.wire.segment import ACK, FIN, RST, SYN, Segment
 

@@ -12,7 +12,7 @@ from mypy_extensions import i64
 
 from tcpscope.state import again, holes, oddities, options_check, overlap, recovery, spurious, window
 from tcpscope.state.connection import Connection
-from tcpscope.state.endpoint import Endpoint, Quantiles, Sent, Transfer
+from tcpscope.state.endpoint import Endpoint, Sent, Transfer
 from tcpscope.state.facts import (
     ACK_OF_UNSENT,
     CAUSE_KEEP_ALIVE,
@@ -23,6 +23,7 @@ from tcpscope.state.facts import (
     WINDOW_STALL,
     ZERO_WINDOW_PROBE,
 )
+from tcpscope.state.quantiles import Quantiles
 from tcpscope.state.seq import diff
 from tcpscope.wire.segment import FIN, RST, SYN, Segment
 

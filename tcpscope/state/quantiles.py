@@ -1,0 +1,82 @@
+"""Durations of one kind, in bounded memory."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr
+
+NO_SAMPLES: Final[list[int]] = []  # an empty row
+
+
+@mypyc_attr(acyclic=True)
+class Quantiles:
+    """Round-trip times in logarithmic buckets of 1/32 octave (at most 3.2 % wide), with exact count, minimum and maximum."""
+
+    def __init__(self) -> None:
+        self.count: i64 = 0
+        self.minimum: i64 = 0
+        self.maximum: i64 = 0
+        # How many samples a bucket has, 32 buckets a row, empty rows shared. None while minimum and maximum are all samples.
+        self.rows: list[list[int]] | None = None
+
+    def add(self, value: i64) -> None:
+        """Count one sample in nanoseconds (negative values, from a clock that stepped back, are not counted)."""
+        if value < 0:
+            return
+        if self.count == 2 and self.rows is None:
+            self.rows = self._spread()
+        if self.rows is not None:
+            place(self.rows, value)
+        if self.count == 0 or value < self.minimum:
+            self.minimum = value
+        if value > self.maximum:
+            self.maximum = value
+        self.count += 1
+
+    def quantile(self, numerator: i64, denominator: i64) -> i64:
+        """The value below which numerator/denominator of the samples lie, as the middle of its bucket; -1 without samples."""
+        if self.count == 0:
+            return -1
+        wanted: i64 = (self.count * numerator + denominator - 1) // denominator
+        seen: i64 = 0
+        rows: list[list[int]] = self._spread() if self.rows is None else self.rows
+        for number, row in enumerate(rows):
+            for column, count in enumerate(row):
+                seen += count
+                if seen >= wanted:
+                    shift: i64 = number - 1 if number > 0 else 0
+                    mantissa: i64 = column + 32 if number > 0 else column
+                    low: i64 = mantissa << shift
+                    middle: i64 = (low + ((mantissa + 1) << shift)) // 2
+                    return max(self.minimum, min(self.maximum, middle))
+        return self.maximum
+
+    def _spread(self) -> list[list[int]]:
+        """Rows with the first two samples at most, which are the minimum and the maximum."""
+        rows: list[list[int]] = []
+        place(rows, self.minimum)
+        if self.count > 1:
+            place(rows, self.maximum)
+        return rows
+
+
+def place(rows: list[list[int]], value: i64) -> None:
+    """Count a value of at least 0 in its bucket: row 0 holds 0 to 31, each further row the next octave."""
+    shift: i64 = 0
+    mantissa: i64 = value
+    while mantissa >= 16384:
+        mantissa >>= 8
+        shift += 8
+    while mantissa >= 64:
+        mantissa >>= 1
+        shift += 1
+    row: i64 = shift + (mantissa >> 5)
+    column: i64 = mantissa & 31
+    while len(rows) <= row:
+        rows.append(NO_SAMPLES)
+    counts: list[int] = rows[row]
+    if len(counts) == 0:
+        counts = [0] * 32
+        rows[row] = counts
+    counts[column] += 1
