@@ -14,7 +14,7 @@ from tcpscope.report.model import Summary
 from tcpscope.rules import judge_for
 from tcpscope.rules.diagnosis import Tally
 from tcpscope.rules.judge import CLEAN, Judge, Opinion
-from tcpscope.rules.symptoms import NONE, symptom
+from tcpscope.rules.symptoms import NAMES, NONE, symptom
 from tcpscope.state.connection import Connection
 from tcpscope.state.zeek import SERVER_PORTS
 
@@ -62,7 +62,7 @@ class Session:
         self.findings: list[Finding] = []
         self.diagnosis: Diagnosis | None = None
         self._sink = sink
-        self._clean: i64 = 0  # connections without a symptom
+        self._symptoms: list[int] = [0] * len(NAMES)  # connections that have each
         self._tally: Tally = Tally()
         self._msl_ns: i64 = options.msl_ns
         self._stream: i64 = ALL_STREAMS if stream is None else stream
@@ -108,8 +108,7 @@ class Session:
         self.summary.frames = facts.frames
         for opinion in (self._judge.clean, *self._judge.alike.values()):
             self._count(opinion.findings, opinion.connections)
-        self._tally.clean = self._clean
-        self.diagnosis = self._tally.diagnosis()
+        self.diagnosis = self._tally.diagnosis(self._symptoms)
         self.findings = self._judge.capture(facts)
         self.summary.count(self.findings, of_connection=False)
 
@@ -117,10 +116,10 @@ class Session:
         if self._stream >= 0 and conn.stream != self._stream:
             return
         found: i64 = symptom(conn, self._msl_ns)
-        if found == NONE:
-            self._clean += 1
-        else:
-            self._tally.add(conn, found)
+        code: i64 = found >> 1
+        if code != NONE and self._symptoms[code] == 0:
+            self._tally.first(conn, found)
+        self._symptoms[code] += 1
         opinion: Opinion | None = self._judge.opinion(conn)
         if opinion is not None and not self._threshold.passes(opinion.severity, conn.stream):
             opinion.connections += 1

@@ -6,7 +6,7 @@ other explanation is left, low where the evidence is silence: that proves nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tcpscope.rules import diagnosis_data, diagnosis_ends, symptoms
@@ -129,16 +129,18 @@ class Tally:
         self._counts: dict[int, int] = {}
         self._examples: dict[int, tuple[int, Diagnosis]] = {}
 
-    def add(self, conn: Connection, symptom: int) -> None:
-        """Count a connection that is not clean."""
-        code = symptom // 2
-        self._counts[code] = self._counts.get(code, 0) + 1
-        if code not in self._examples:
-            self._examples[code] = conn.stream, describe(conn, symptom)
+    def first(self, conn: Connection, symptom: int) -> None:
+        """The first connection that has a symptom."""
+        self._examples[symptom // 2] = conn.stream, describe(conn, symptom)
 
-    def diagnosis(self) -> Diagnosis | None:
-        """What ails the capture: what most of its connections have that are not clean. None without connections."""
-        total = self.clean + sum(self._counts.values())
+    def diagnosis(self, counts: Sequence[int]) -> Diagnosis | None:
+        """What ails the capture: what most of its connections have that are not clean. None without connections.
+
+        ``counts``: how many connections have each symptom, by its code.
+        """
+        self.clean = counts[symptoms.NONE]
+        self._counts = {code: count for code, count in enumerate(counts) if count and code != symptoms.NONE}
+        total = sum(counts)
         codes = sorted(self._counts, key=lambda code: (code in UNDECIDED, -self._counts[code], code))
         if not total:
             return None

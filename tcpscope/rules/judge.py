@@ -121,7 +121,7 @@ class Judge:
         """
         kinds: i64 = conn.fact_kinds & self._kinds
         occasions: i64 = occasions_of(conn) & self._occasions
-        if len(self._certificate_troubles(conn)) > 0:
+        if conn.tls is not None and len(self._certificate_troubles(conn)) > 0:
             return None
         if kinds | occasions == 0:
             return self.clean

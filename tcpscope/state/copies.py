@@ -364,6 +364,8 @@ def _answer(me: Endpoint, peer: Endpoint, seg: Segment) -> None:
 
 def settle(conn: Connection) -> None:
     """The connection is over: were the copies at one place made by the capture or by the network?"""
+    if conn.client.copied is None and conn.server.copied is None:
+        return
     copied: i64 = 0
     segments: i64 = 0
     for endpoint in (conn.client, conn.server):

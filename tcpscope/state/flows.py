@@ -261,7 +261,7 @@ class FlowTable:
         self._remember(conn)
         self.live += 1
         if roles == ROLES_SYN:
-            conn.listener = self.listeners.find(own)
+            conn.listener = self.listeners.called(seg)
         return conn
 
     def _is_new(self, conn: Connection, side: i64, seg: Segment) -> bool:

@@ -10,7 +10,9 @@ from tcpscope.wire.segment import Segment
 def reverse_key(key: bytes) -> bytes:
     """The key of the other direction."""
     size: i64 = 4 if len(key) == 12 else 16
-    return key[size : 2 * size] + key[:size] + key[2 * size + 2 :] + key[2 * size : 2 * size + 2]
+    ports: i64 = 2 * size
+    # Put together at once: each + would copy anew what stands before it.
+    return b"%b%b%b%b" % (key[size:ports], key[:size], key[ports + 2 :], key[ports : ports + 2])
 
 
 def canonical_key(key: bytes) -> bytes:

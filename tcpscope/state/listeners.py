@@ -6,6 +6,8 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from tcpscope.wire.segment import ABSENT, Segment
+
 MAX_LISTENERS: Final = 65_536
 
 
@@ -53,10 +55,21 @@ class Listeners:
 
     def __init__(self) -> None:
         self.by_key: dict[bytes, Listener] = {}
+        self.latest: Listener | None = None  # that of the number ``latest_end``
+        self.latest_end: i64 = ABSENT
         self.not_tracked: i64 = 0
 
+    def called(self, seg: Segment) -> Listener | None:
+        """The listener that a SYN addresses; often that of the SYN before."""
+        if seg.target < 0 or seg.target != self.latest_end:
+            self.latest = self.find(seg.key)
+            self.latest_end = seg.target
+        elif self.latest is None:
+            self.not_tracked += 1
+        return self.latest
+
     def find(self, key: bytes) -> Listener | None:
-        """The listener that a SYN with this flow key addresses."""
+        """The listener at the second end of a flow key."""
         half: i64 = 4 if len(key) == 12 else 16
         name: bytes = key[half : 2 * half] + key[2 * half + 2 :]
         found: Listener | None = self.by_key.get(name)
