@@ -19,8 +19,12 @@ HOT = ("tcpscope/capture", "tcpscope/wire", "tcpscope/state")
 ALSO_HOT = (
     "tcpscope/pipeline.py",
     "tcpscope/rules/judge.py",
+    "tcpscope/rules/measures.py",
     "tcpscope/rules/symptoms.py",
     "tcpscope/rules/verdicts.py",
+    "tcpscope/report/build.py",
+    "tcpscope/report/json_report.py",
+    "tcpscope/report/quantities.py",
     "tcpscope/report/session.py",
 )
 

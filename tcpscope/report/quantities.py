@@ -22,8 +22,8 @@ def rfc3339(time_ns: int) -> str:
 
 
 def seconds(duration_ns: int) -> float:
-    """Nanoseconds as seconds for a machine reader."""
-    return round(duration_ns / SECOND_NS, 9)
+    """Nanoseconds as seconds for a machine reader: the number nearest to them, which shows no more than nine digits."""
+    return duration_ns / SECOND_NS
 
 
 def day_and_time(time_ns: int) -> str:
