@@ -143,7 +143,9 @@ class FlowTable:
             conn.renumbering = 1
         self.current = conn
         self.current_side = side
-        if conn.server is SILENT and (seg.flags & (SYN | ACK | FIN | RST) != SYN or conn.client.segments > 0 or side == SERVER):
+        if conn.server is SILENT and (
+            seg.flags & (SYN | ACK | FIN | RST) != SYN or conn.client.segments > 0 or side == SERVER
+        ):
             conn.both_sides()  # more than the first SYN, which may have been a copy and not have counted
         me: Endpoint = conn.client if side == CLIENT else conn.server
         copies: CopyWatch = self.copies
