@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tcpscope.capture.source import open_source
 from tcpscope.state.connection import Connection
 from tcpscope.state.durations import Timing
+from tcpscope.version import compiled
 from tests.captures import SAMPLES, SCENARIOS, scenario
 from tests.paths import HANDSHAKE, connections, of
 from tests.pcapwriter import Interface, Record, pcapng
@@ -318,6 +320,22 @@ PCAPS = [path for path in CAPTURES if path.suffix == ".pcap"]
 def test_the_shares_of_every_sample_add_up(path: Path) -> None:
     for conn in connections(path.read_bytes()):
         assert_whole(conn)
+
+
+CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+LARGEST = 50_000_000 if compiled() else 200_000
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not part of the project")
+def test_the_shares_of_all_the_corpus_add_up() -> None:
+    """Connections of captures from everywhere; uncompiled the small ones only."""
+    seen = 0
+    for path in sorted(path for path in CORPUS.rglob("*") if path.is_file() and path.stat().st_size <= LARGEST):
+        with open_source(path) as source:
+            for conn in connections(b"".join(iter(source.read, b""))):
+                assert_whole(conn)
+                seen += 1
+    assert seen > 1000
 
 
 @pytest.mark.parametrize("path", PCAPS, ids=lambda path: path.name)

@@ -15,7 +15,9 @@ from tcpscope.report.ladder_rows import Arrow
 from tcpscope.report.ladder_words import Note, labels
 from tcpscope.report.quantities import day_and_time, frame_list
 from tcpscope.report.text_connections import short_host
+from tcpscope.report.text_numbers import time_line
 from tcpscope.rules import words
+from tcpscope.rules.diagnosis import NOWHERE
 from tcpscope.wire.segment import FIN, RST, SYN
 
 WIDTH: Final = 1240
@@ -27,6 +29,8 @@ SLANT: Final = 10  # how much lower an arrow arrives than it leaves
 ROW: Final = 38
 LINE: Final = 18
 SIGN: Final = 7.3  # width of a monospaced sign of 12 px, with some room
+LINE_SIGNS: Final = int((WIDTH - 2 * MARGIN) / SIGN)
+PHASE_SIGNS: Final = LINE_SIGNS - 22  # beside the phase's name
 LOST_AT: Final = 0.78  # where on its way an arrow that does not arrive ends
 
 FINDINGS: Final = 12
@@ -116,12 +120,19 @@ class _Picture:
         self._parts.append(_text(MARGIN, self.y, f"Connection {connection.stream}  {client} → {server}", "title"))
         span = f"{day_and_time(connection.start_ns)}, {words.span(connection.duration_ns)}"
         frames = f"frames {connection.first_frame}–{connection.last_frame}"
+        diagnosis = connection.diagnosis
+        told = [f"Diagnosis: {diagnosis.where} ({diagnosis.confidence} confidence): {diagnosis.summary}"]
+        told += [f"Next: {diagnosis.next_step}"] if diagnosis.where != NOWHERE else []
         lines = [f"{words.plural(ladder.segments, 'segment')}, {frames}, {span}", *ladder.remarks]
         if ladder.drawn < ladder.segments:
             lines.append(f"{ladder.drawn} of them are drawn")
-        for line in lines:
-            self.y += LINE
-            self._parts.append(_text(MARGIN, self.y, line, "dim"))
+        for text, kind in [
+            *((text, "") for text in [*told, time_line(connection)]),
+            *((text, "dim") for text in lines),
+        ]:
+            for line in textwrap.wrap(text, LINE_SIGNS):
+                self.y += LINE
+                self._parts.append(_text(MARGIN, self.y, line, kind))
         self.y += 32
         self._parts.append(_text(MARGIN + 42, self.y, "frame", "dim right"))
         self._parts.append(_text(MARGIN + 150, self.y, "time, s", "dim right"))
@@ -134,7 +145,7 @@ class _Picture:
             self._parts.append(_line(x, self.y, x, self.y + height, kind))
 
     def _phase(self, phase: Phase) -> None:
-        lines = textwrap.wrap(phase.text, 140)
+        lines = textwrap.wrap(phase.text, PHASE_SIGNS)
         height = LINE * max(1, len(lines)) + 10
         self._parts.append(
             f'<rect class="band" x="{MARGIN / 2:g}" y="{self.y}" width="{WIDTH - MARGIN}" height="{height}" rx="4"/>'

@@ -15,6 +15,7 @@ from tcpscope.report.style import Style
 from tcpscope.report.table import shown_width
 from tcpscope.report.text_connections import short_host
 from tcpscope.report.text_findings import finding_text
+from tcpscope.report.text_numbers import diagnosis_text, time_line
 from tcpscope.rules import words
 from tcpscope.wire.segment import RST
 
@@ -82,6 +83,9 @@ def _head(style: Style, ladder: Ladder) -> list[str]:
     span = f"{day_and_time(connection.start_ns)}, {words.span(connection.duration_ns)}"
     title = style.wrap(f"Connection {connection.stream}  {ends}", "  ", "")
     lines = [style.paint(line, "head") for line in title.splitlines()]
+    lines.append(diagnosis_text(style, connection.diagnosis))
+    if time := time_line(connection):
+        lines.append(style.wrap(time, "    ", "  "))
     lines.append(style.wrap(f"{words.plural(ladder.segments, 'segment')}, {frames}, {span}", "  "))
     lines += [style.wrap(remark, "    ", "  ") for remark in ladder.remarks]
     if ladder.drawn < ladder.segments:

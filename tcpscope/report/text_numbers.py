@@ -104,10 +104,9 @@ def _round_trips(name: str, ours: Spread, theirs: Spread) -> list[list[str]]:
     ]
 
 
-def time_text(style: Style, connection: ConnectionReport) -> str:
-    """Where the time went, as a table with bars."""
+def time_shares(connection: ConnectionReport) -> list[tuple[str, int]]:
+    """What took time and how many ns of it, in the order of docs/numbers.md, without what took none."""
     numbers = connection.numbers
-    title = f"{style.paint('Where the time went', 'head')}: {words.span(numbers.life_ns)} from the first segment to the last"
     client, server = numbers.client, numbers.server
     shares = [
         ("client thinking", client.thinking_ns),
@@ -121,7 +120,21 @@ def time_text(style: Style, connection: ConnectionReport) -> str:
         ("server stalled by window", server.window_ns),
         ("idle", numbers.idle_ns),
     ]
-    present = [(name, span) for name, span in shares if span]
+    return [(name, span) for name, span in shares if span]
+
+
+def time_line(connection: ConnectionReport) -> str:
+    """Where the time went, in a line, the largest share first; "" where there is nothing to give out."""
+    shares = sorted(time_shares(connection), key=lambda share: -share[1])
+    parts = [f"{name} {percent(span, connection.numbers.life_ns)}" for name, span in shares]
+    return f"Time: {', '.join(parts)}" if parts else ""
+
+
+def time_text(style: Style, connection: ConnectionReport) -> str:
+    """Where the time went, as a table with bars."""
+    numbers = connection.numbers
+    title = f"{style.paint('Where the time went', 'head')}: {words.span(numbers.life_ns)} from the first segment to the last"
+    present = time_shares(connection)
     if not present:
         return title
     rows = [[name, words.span(span), percent(span, numbers.life_ns), ""] for name, span in present]
