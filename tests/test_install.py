@@ -34,10 +34,11 @@ def setup_constant(name: str) -> Any:
 
 
 def hot_modules() -> list[Path]:
-    """Source files of the hot layers, relative to the directory that holds the package."""
+    """Source files of the hot layers and other modules to compile, relative to the directory that holds the package."""
     top = PACKAGE.parent
     paths = [path for layer in setup_constant("HOT") for path in sorted((top / layer).rglob("*.py"))]
-    return [path.relative_to(top) for path in [*paths, PACKAGE / "pipeline.py"] if path.name != "__init__.py"]
+    more = [top / path for path in setup_constant("ALSO_HOT")]
+    return [path.relative_to(top) for path in [*paths, *more] if path.name != "__init__.py"]
 
 
 def test_plain_modules_exist_and_have_a_reason() -> None:

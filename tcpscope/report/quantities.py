@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import Final
 
 SECOND_NS: Final = 1_000_000_000
+EXACT: Final = 1 << 53
+"""Below this a float holds every integer."""
 
 
 @lru_cache(maxsize=64)
@@ -23,7 +25,9 @@ def rfc3339(time_ns: int) -> str:
 
 def seconds(duration_ns: int) -> float:
     """Nanoseconds as seconds for a machine reader: the number nearest to them, which shows no more than nine digits."""
-    return duration_ns / SECOND_NS
+    if -EXACT < duration_ns < EXACT:
+        return float(duration_ns) / SECOND_NS
+    return float(f"{duration_ns}e-9")  # a division would round twice
 
 
 def day_and_time(time_ns: int) -> str:
