@@ -42,3 +42,10 @@ def test_quantiles_lie_within_one_bucket(samples: list[int], percent: int) -> No
     exact = sorted(samples)[(len(samples) * percent + 99) // 100 - 1]
     assert abs(int(sketch.quantile(percent, 100)) - exact) <= exact / 32 + 1
     assert (sketch.minimum, sketch.maximum, sketch.count) == (min(samples), max(samples), len(samples))
+
+
+def test_quantiles_of_the_longest_times_that_can_be() -> None:
+    sketch = Quantiles()
+    for value in (90_906, 6_407_083_930_787_843_000):
+        sketch.add(value)
+    assert sketch.quantile(95, 100) >= 6_407_083_930_787_843_000 * 31 // 32
