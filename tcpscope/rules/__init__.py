@@ -33,6 +33,7 @@ from tcpscope.rules import (
     time_wait,
     tls_answer,
     tls_choice,
+    tls_dialogue,
     tls_hello,
     tls_keys,
     tls_messages,
@@ -209,6 +210,13 @@ RULES: Final[tuple[Rule, ...]] = (
     tls_outcome.HalfCloseUnanswered(),
     tls_outcome.NotTls(),
     tls_outcome.HttpAnswer(),
+    # TLS: what leads to it
+    tls_dialogue.StarttlsRefused(),
+    tls_dialogue.StarttlsOfferedNotUsed(),
+    tls_dialogue.StarttlsInjection(),
+    tls_dialogue.StarttlsResponseInjection(),
+    tls_dialogue.StarttlsPlaintextAfter(),
+    tls_dialogue.ProxyRefused(),
     # Certificates
     certificate_single.CertificateExpired(),
     certificate_single.CertificateNotYetValid(),

@@ -43,6 +43,7 @@ TLS_TROUBLE: Final = 128
 NOT_TLS: Final = 256
 TLS_HELLO_CUT: Final = 512
 NO_CONNECTION: Final = 1024
+STARTTLS: Final = 2048
 
 
 class Severity(StrEnum):

@@ -18,6 +18,7 @@ from tcpscope.rules.base import (
     OPENING_ABORTED,
     REFUSED,
     SIMULTANEOUS_OPEN,
+    STARTTLS,
     TLS_HELLO_CUT,
     TLS_TROUBLE,
     UNANSWERED,
@@ -179,6 +180,8 @@ def occasions_of(conn: Connection) -> i64:
     if tls is not None:
         if tls.cut_hello0 or tls.cut_hello1:
             bits |= TLS_HELLO_CUT
+        if tls.carrier is not None and tls.carrier.notable(tls.recognised):
+            bits |= STARTTLS
         if tls.recognised:
             if tls.log is not None and len(tls.log.faults) > 0:
                 bits |= TLS_TROUBLE

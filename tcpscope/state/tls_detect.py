@@ -7,8 +7,9 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from tcpscope.state.stream import ByteStream
-from tcpscope.state.tls_side import TlsSide
+from tcpscope.state.tls_side import LIVE, TlsSide
 from tcpscope.wire import tls
+from tcpscope.wire.segment import Segment
 
 MAX_SEGMENTS: Final = 64
 MAX_BYTES: Final = 64 * 1024
@@ -65,6 +66,21 @@ class Sniffer:
     def exhausted(self) -> bool:
         """True if the bound for looking is reached."""
         return is_exhausted(self.segments, self.bytes)
+
+    def is_padding(self, seg: Segment) -> bool:
+        """Zero bytes where a record header is due: Ethernet padding that was counted as payload. No record begins with them."""
+        t = self.side
+        if t is not None and (t.state != LIVE or t.left > 0 or len(t.header) > 0):
+            return False
+        if t is None and len(self.pending) > 0:
+            return False
+        i: i64 = seg.payload
+        end: i64 = seg.payload + seg.captured
+        while i < end:
+            if seg.data[i] != 0:
+                return False
+            i += 1
+        return seg.captured > 0
 
     def examine(self, known: i64, floor: i64) -> bool:
         """Look at the slice that is ready. True if TLS begins here: ``found_at`` and, behind ``pending``, ``found_offset``.

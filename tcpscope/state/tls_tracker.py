@@ -15,11 +15,12 @@ from mypy_extensions import i64, mypyc_attr
 from tcpscope.state import tls_detect
 from tcpscope.state import tls_faults as f
 from tcpscope.state.stream import MAX_HELD
+from tcpscope.state.tls_carrier import UNKNOWN, Carrier, recognise
 from tcpscope.state.tls_detect import PROXY_BINARY, PROXY_TEXT, Sniffer, is_exhausted
 from tcpscope.state.tls_log import TlsLog
 from tcpscope.state.tls_outcome import Ending, Outcome, assess
 from tcpscope.state.tls_secrets import Opener, Secrets
-from tcpscope.state.tls_side import DEAD_PROTOCOL, DEAD_SSL2, LIVE, TlsSide
+from tcpscope.state.tls_side import DEAD_PROTOCOL, DEAD_SSL2, TlsSide
 from tcpscope.wire import tls
 from tcpscope.wire.segment import Segment
 from tcpscope.wire.tls_hello import DEFECT_CUT
@@ -66,6 +67,8 @@ class TlsConnection:
         self.data_ack1: i64 = -1
         self.sniffer0: Sniffer | None = None
         self.sniffer1: Sniffer | None = None
+        self.spoken: bool = False  # somebody has spoken, so it is known whether there is a dialogue
+        self.carrier: Carrier | None = None  # the dialogue that may lead to TLS
         self.secrets: Secrets | None = None  # set by the owner, if there are keys
         self.log: TlsLog | None = None
         self.outcome: Outcome | None = None
@@ -110,7 +113,7 @@ class TlsConnection:
                 return
             s.segments += 1
             s.bytes += length
-        if length <= MAX_PADDING and _is_padding(s, seg):
+        if length <= MAX_PADDING and s.is_padding(seg):
             return
         stream.now_frame = seg.frame
         stream.now_ns = seg.time_ns
@@ -239,9 +242,26 @@ class TlsConnection:
             if acked > self.data_ack1:
                 self.data_ack1 = acked
             exhausted = is_exhausted(self.segments1, self.next1)
+        if self.carrier is not None or position == 0:
+            self._plain(side, seg.data, seg.payload, seg.payload + length, position, seg.frame, seg.time_ns, acked)
         if exhausted:
             self._give_up()
         return True
+
+    def _plain(
+        self, side: i64, data: bytes, start: i64, end: i64, position: i64, frame: i64, time_ns: i64, ack: i64
+    ) -> None:
+        """Bytes in order that belong to no TLS: who speaks first tells whether there is a dialogue that leads there."""
+        carrier = self.carrier
+        if carrier is None:
+            if self.spoken:
+                return
+            self.spoken = True
+            if position != 0 or recognise(data, start, end) == UNKNOWN:
+                return
+            carrier = Carrier()
+            self.carrier = carrier
+        carrier.feed(side, data, start, end, position, frame, time_ns, ack)
 
     def _close_opener(self, log: TlsLog, opener: Opener) -> None:
         for sniffer in (self.sniffer0, self.sniffer1):
@@ -304,7 +324,15 @@ class TlsConnection:
             return
         known: i64 = self._known(1 - side)
         answers: bool = known == tls_detect.CLIENT_FIRST or known == tls_detect.CLIENT_LATER
+        held: bytes = s.pending
+        held_frame: i64 = s.pending_frame
+        held_ack: i64 = s.pending_ack
         found: bool = s.examine(known, self.server_from if answers else -1)
+        if not s.missing and (self.carrier is not None or not self.spoken):
+            before: i64 = stream.position - len(held)
+            if len(held) > 0 and not (found and s.found_at == before) and len(s.pending) <= stream.end - stream.start:
+                self._plain(side, held, 0, len(held), before, held_frame, stream.time_ns, held_ack)
+            self._settle(side, s, found)
         if stream.position == 0:
             if side == 0:
                 self.looks0 = s.looks
@@ -312,6 +340,17 @@ class TlsConnection:
                 self.looks1 = s.looks
         if found:
             self._begin(side, s, known)
+
+    def _settle(self, side: i64, s: Sniffer, found: bool) -> None:
+        """Those bytes of the slice at hand that are now known to be no TLS go to the dialogue."""
+        stream = s.stream
+        start: i64 = stream.start
+        size: i64 = stream.end - start - len(s.pending)
+        if found:
+            size = s.found_at - stream.position
+        if size > 0:
+            position: i64 = stream.position
+            self._plain(side, stream.data, start, start + size, position, stream.frame, stream.time_ns, stream.ack)
 
     def _open_other(self, side: i64) -> None:
         """Records of the other direction may have waited for what was just read of this one."""
@@ -338,6 +377,7 @@ class TlsConnection:
             if self.secrets is not None:
                 log.opener = self.secrets.opener()
         self.recognised = True
+        self.spoken = True
         t = TlsSide(side, log, s.found_at, s.clean)
         s.side = t
         stream.limit = MAX_HELD
@@ -358,6 +398,8 @@ class TlsConnection:
             t.unsure = not s.clean and message != tls.SERVER_HELLO
         elif kind & 0x80 != 0 or (kind == tls.HANDSHAKE and message == tls.CLIENT_HELLO):
             log.client_side = side
+            if self.carrier is not None:
+                self.carrier.tls_began(side, s.found_at, s.pending_frame if len(pending) > 0 else stream.frame)
             self.preamble = s.found_at > 0
             self.server_from = s.pending_ack if len(pending) > 0 else stream.ack
             if kind & 0x80 != 0:
@@ -385,19 +427,3 @@ class TlsConnection:
         y = b.side
         if x is not None and y is not None and x.state >= DEAD_PROTOCOL and y.state >= DEAD_PROTOCOL:
             self._stop()
-
-
-def _is_padding(s: Sniffer, seg: Segment) -> bool:
-    """Zero bytes where a record header is due: Ethernet padding that was counted as payload. No record begins with them."""
-    t = s.side
-    if t is not None and (t.state != LIVE or t.left > 0 or len(t.header) > 0):
-        return False
-    if t is None and len(s.pending) > 0:
-        return False
-    i: i64 = seg.payload
-    end: i64 = seg.payload + seg.captured
-    while i < end:
-        if seg.data[i] != 0:
-            return False
-        i += 1
-    return seg.captured > 0
