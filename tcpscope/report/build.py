@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from tcpscope.report import model
+from tcpscope.report.build_carrier import carrier_report
 from tcpscope.report.build_tls import tls_report
 from tcpscope.rules import capture_offload, verdicts
 from tcpscope.rules.diagnosis import diagnose
@@ -72,6 +73,7 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
         one_sided=conn.one_sided,
         frame_times=_frame_times(conn),
         numbers=numbers_of(conn),
+        carrier=carrier_report(conn),
         tls=tls_report(conn),
         diagnosis=diagnose(conn, msl_ns),
         findings=ordered(findings),

@@ -80,7 +80,7 @@ def connection_object(connection: model.ConnectionReport) -> Object:
         "time": _time_spent(numbers),
         "responses": _spread(numbers.responses),
         "negotiated": numbers.negotiated._asdict(),
-        "tls": None if connection.tls is None else _tls(connection.tls),
+        "tls": None if connection.tls is None else _tls(connection.tls, connection.carrier),
         "diagnosis": _diagnosis(connection.diagnosis),
         "findings": [finding_object(finding) for finding in connection.findings],
     }
@@ -316,7 +316,18 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def _tls(tls: model.TlsReport) -> Object:
+def _carrier(carrier: model.CarrierReport) -> Object:
+    return {
+        "protocol": carrier.protocol,
+        "offer_frame": carrier.offer_frame,
+        "request_frame": carrier.request_frame,
+        "answer_frame": carrier.answer_frame,
+        "accepted": carrier.accepted,
+        "destination": carrier.destination,
+    }
+
+
+def _tls(tls: model.TlsReport, carrier: model.CarrierReport | None) -> Object:
     return {
         "verdict": tls.verdict,
         "version": tls.version,
@@ -344,6 +355,7 @@ def _tls(tls: model.TlsReport) -> Object:
         "client_random": tls.client_random,
         "server_random": tls.server_random,
         "keys": tls.keys,
+        "carrier": None if carrier is None else _carrier(carrier),
         "proofs": [one._asdict() for one in tls.proofs],
         "certificates": [one._asdict() for one in tls.certificates],
     }

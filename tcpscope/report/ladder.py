@@ -156,6 +156,8 @@ def wanted_frames(report: ConnectionReport) -> dict[int, int]:
             wanted[frame] = min(wanted.get(frame, MORE), EVIDENCE if number < EVIDENCE_FRAMES else MORE)
         if finding.frame is not None:
             wanted[finding.frame] = FOUND
+    for frame, _ in report.carrier.lines if report.carrier is not None else ():
+        wanted[frame] = min(wanted.get(frame, MORE), EVIDENCE)
     for message in report.tls.messages if report.tls is not None else ():
         wanted[message.frame] = min(wanted.get(message.frame, MORE), EVIDENCE)
     wanted.update((frame, VITAL) for frame in vital if frame is not None)
@@ -202,7 +204,12 @@ class _Builder:
                     later.append((side, state))
                 else:
                     states[side] = state
-        remarks = [*tls_notes(self._notes.tls, arrow), *analysis_notes(arrow), *self._notes.found.get(arrow.frame, ())]
+        remarks = [
+            *self._notes.dialogue.get(arrow.frame, ()),
+            *tls_notes(self._notes.tls, arrow),
+            *analysis_notes(arrow),
+            *self._notes.found.get(arrow.frame, ()),
+        ]
         if arrow.lost:
             remarks.insert(0, Note("lost behind the capture point", "warning"))
         self.items.append(

@@ -119,6 +119,7 @@ class Notes:
 
     tls: dict[int, list[str]]
     found: dict[int, tuple[Note, ...]]
+    dialogue: dict[int, list[Note]]  # what leads to TLS
 
 
 def notes_of(report: ConnectionReport) -> Notes:
@@ -136,7 +137,10 @@ def notes_of(report: ConnectionReport) -> Notes:
         for frame in {*finding.frames, *([finding.frame] if finding.frame is not None else [])}:
             found.setdefault(frame, {}).setdefault(finding.code, str(finding.severity))
     codes = {frame: tuple(_codes(of_frame)) for frame, of_frame in found.items()}
-    return Notes(tls, codes)
+    dialogue: dict[int, list[Note]] = {}
+    for frame, text in report.carrier.lines if report.carrier is not None else ():
+        dialogue.setdefault(frame, []).append(Note(_short(text), "good"))
+    return Notes(tls, codes, dialogue)
 
 
 def _codes(codes: dict[str, str]) -> list[Note]:

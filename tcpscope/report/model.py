@@ -141,6 +141,21 @@ class TlsReport(NamedTuple):
     proofs: tuple[TlsProof, ...] = ()
 
 
+class CarrierReport(NamedTuple):
+    """What led from plain text to TLS: who asked for it, and the answer. ``lines``: both in words, with their frames.
+
+    ``accepted`` is None where there is no answer; ``destination`` is the ``host:port`` that a proxy was asked for.
+    """
+
+    protocol: str
+    offer_frame: int | None
+    request_frame: int | None
+    answer_frame: int | None
+    accepted: bool | None
+    destination: str | None
+    lines: tuple[tuple[int, str], ...]
+
+
 class ZeekCut(NamedTuple):
     """One of the rows into which Zeek's timers cut a connection."""
 
@@ -184,6 +199,7 @@ class ConnectionReport(NamedTuple):
     one_sided: bool
     frame_times: Mapping[int, int]
     numbers: Numbers
+    carrier: CarrierReport | None
     tls: TlsReport | None
     diagnosis: Diagnosis
     findings: tuple[Finding, ...]

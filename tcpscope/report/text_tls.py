@@ -7,7 +7,7 @@ from typing import Final
 
 from tcpscope.crypto.certificates import CertificateReport
 from tcpscope.report.escape import printable
-from tcpscope.report.model import ConnectionReport, TlsReport
+from tcpscope.report.model import CarrierReport, ConnectionReport, TlsReport
 from tcpscope.report.quantities import relative
 from tcpscope.report.style import Style
 from tcpscope.report.table import table
@@ -32,6 +32,8 @@ def tls_text(style: Style, connection: ConnectionReport, tls: TlsReport) -> str:
     title = style.paint("TLS", "head") + ": " + ", ".join(fact for fact in facts if fact)
     prints = [f"{name} {value}" for name, value in (("JA3", tls.ja3), ("JA3S", tls.ja3s), ("JA4", tls.ja4)) if value]
     lines = [style.wrap(title, "  ", ""), *(style.paint(f"  {line}", "dim") for line in prints)]
+    if connection.carrier is not None:
+        lines.append(style.wrap(_carrier(connection.carrier), "    ", "  "))
     if tls.keys is not None:
         lines.append(style.wrap(_keys(tls), "    ", "  "))
     rows = [
@@ -45,6 +47,13 @@ def tls_text(style: Style, connection: ConnectionReport, tls: TlsReport) -> str:
     if tls.message_count > len(tls.messages):
         lines.append(f"  {words.plural(tls.message_count - len(tls.messages), 'more message')}")
     return "\n".join(lines)
+
+
+def _carrier(carrier: CarrierReport) -> str:
+    """What led to TLS: ``behind SMTP: STARTTLS (frame 7), 220 ready (frame 8)``."""
+    steps = ", ".join(f"{printable(text)} (frame {frame})" for frame, text in carrier.lines)
+    aim = f"; to {printable(carrier.destination)}" if carrier.destination else ""
+    return f"begins behind {carrier.protocol}{': ' if steps else ''}{steps}{aim}"
 
 
 def _keys(tls: TlsReport) -> str:

@@ -222,7 +222,7 @@ class StarttlsInjection(DialogueRule):
         honest client sends nothing behind STARTTLS until it has the answer.
 
     Example:
-        frame 7   client > server   STARTTLS\\r\\nRSET\\r\\n
+        frame 7   client > server   STARTTLS and RSET
         frame 8   server > client   220 ready
         frame 9   client > server   ClientHello
 
@@ -263,7 +263,7 @@ class StarttlsResponseInjection(DialogueRule):
         before those of the server (CVE-2021-23222 in PostgreSQL, and the like in mail clients).
 
     Example:
-        frame 8   server > client   220 ready\\r\\n250 injected\\r\\n
+        frame 8   server > client   220 ready, and 250 in the same segment
         frame 9   client > server   ClientHello
 
     How to fix:
