@@ -15,6 +15,7 @@ from tcpscope.options import Options
 from tcpscope.report.model import Report
 from tests import certificate_cases, certificates, test_tls_choice, test_tls_order, tls_sealed_cases, tls_sealer
 from tests.captures import SAMPLES, SCENARIOS
+from tests.dialogues import PROXIES, SMTP_BEFORE, Write, on, said
 from tests.scenario import Scenario, build, load, parse
 from tests.tls_builder import (
     ALERT,
@@ -182,6 +183,38 @@ def with_keys(made: tls_sealer.Sealed, log: bytes) -> bytes:
     return tls_sealer.with_keys(ended(made.talk, *CLOSED), log)
 
 
+def dialogue_captures() -> dict[str, tuple[bytes, bytes]]:
+    """The same for what leads to TLS."""
+
+    def smtp(*writes: Write, secured: bool = True) -> bytes:
+        talk = said(*SMTP_BEFORE, *writes)
+        return ended(on(talk, full12()) if secured else talk, *CLOSED)
+
+    asked, agreed = (C, b"STARTTLS\r\n"), (S, b"220 go\r\n")
+    lawful = smtp(asked, agreed)
+    proxy, refusal = PROXIES[0], PROXIES[0].to_request().say(S, PROXIES[0].refuse)
+    return {
+        "starttls-refused": (smtp(asked, (S, b"454 no\r\n"), secured=False), lawful),
+        "starttls-offered-not-used": (
+            smtp((C, b"AUTH PLAIN AGEAYg==\r\n"), secured=False),
+            smtp((C, b"QUIT\r\n"), secured=False),
+        ),
+        "starttls-injection": (
+            smtp((C, b"STARTTLS\r\nRSET\r\n"), agreed),
+            smtp((C, b"NOOP\r\nSTARTTLS\r\n"), (S, b"250 ok\r\n"), agreed),
+        ),
+        "starttls-response-injection": (smtp(asked, (S, b"220 go\r\n250 ok\r\n")), lawful),
+        "starttls-plaintext-after": (
+            smtp(asked, agreed, (C, b"MAIL FROM:<a@b>\r\n"), secured=False),
+            smtp(asked, (S, b"454 no\r\n"), (C, b"MAIL FROM:<a@b>\r\n"), secured=False),
+        ),
+        "proxy-refused": (
+            ended(refusal, *CLOSED),
+            ended(on(proxy.to_request().say(S, proxy.accept), full12()), *CLOSED),
+        ),
+    }
+
+
 def tls_captures() -> dict[str, tuple[bytes, bytes]]:
     """By the name of the rule: a handshake with the fault, and a lawful one."""
     cases = [*test_tls_order.CASES, *test_tls_choice.CASES]
@@ -208,6 +241,7 @@ def tls_captures() -> dict[str, tuple[bytes, bytes]]:
     half.writes.pop()
     found["tls-half-close-unanswered"] = (ended(half, *CLOSED), lawful)
     found["tls-hello-cut"] = (build(ending(full12(), *CLOSED, snap_length=100)), lawful)
+    found.update(dialogue_captures())
     keyed = tls_sealer.lawful()
     found["tls-key-missing"] = (with_keys(keyed, keyed.log[:400]), with_keys(keyed, keyed.log))
     found["tls-http-answer"] = (ended(begun(b"HTTP/1.1 400 Bad Request\r\n\r\n"), *CLIENT_CLOSES), lawful)

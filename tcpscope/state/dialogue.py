@@ -285,6 +285,8 @@ class BlockDialogue(Dialogue):
         """Hand the beginning of each message to :meth:`block`."""
         o: i64 = start
         while o < end and self.reading():
+            if role == ASKER and self.request_end >= 0:
+                return  # nothing should come before the answer
             skip: i64 = self.skip_asker if role == ASKER else self.skip_answerer
             if skip > 0:
                 n: i64 = skip if skip < end - o else end - o

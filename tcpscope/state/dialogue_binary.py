@@ -189,8 +189,6 @@ class PostgresDialogue(BlockDialogue):
         elif length == 8 and code == PG_GSS:
             self.gss = True
         elif code == 0x30000 and 8 < length < 10000:
-            if self.request_end >= 0:
-                return length  # what comes behind the request is noted there
             self.revealed(PLAIN_LOGIN)
             return length
         else:
