@@ -38,6 +38,8 @@ PLAIN = {
     "tcpscope/wire/cipher_names.py": "a table: nothing in it runs",
     "tcpscope/wire/ciphers.py": "for rules and reports: looks names up, once a connection",
     "tcpscope/wire/fingerprint.py": "for reports: hashing, once a connection",
+    "tcpscope/wire/strength.py": "for reports: looks names up, once a connection",
+    "tcpscope/wire/tls_parameters.py": "tables: nothing in it runs",
 }
 
 DESCRIBING = {"egg_info", "dist_info", "sdist"}  # commands that need no extension module

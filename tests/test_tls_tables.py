@@ -109,28 +109,6 @@ def test_what_a_suite_asks_of_the_handshake(value: int, name: str, exchange: str
     assert ciphers.server_key_exchange(value) == keys
 
 
-@pytest.mark.parametrize(
-    ("value", "weak"),
-    [
-        (0x1301, []),
-        (0xC02F, []),
-        (0x0004, ["RC4", "MD5"]),
-        (0x000A, ["3DES"]),
-        (0x0009, ["DES"]),
-        (0x0001, ["NULL", "MD5"]),
-        (0x0014, ["DES", "EXPORT"]),
-        (0x0018, ["RC4", "MD5", "anon"]),
-    ],
-)
-def test_weaknesses_of_a_suite(value: int, weak: list[str]) -> None:
-    assert ciphers.weaknesses(value) == weak
-
-
-def test_forward_secrecy() -> None:
-    assert all(ciphers.forward_secret(value) for value in (0x1301, 0xC02F, 0x0033, 0xC035))
-    assert not any(ciphers.forward_secret(value) for value in (0x009C, 0x008C, 0xC004))
-
-
 def test_names_are_unique_apart_from_numbers_used_twice() -> None:
     names = [name for value, name in CIPHER_NAMES.items() if value < 0xC100 and not 0xCC13 <= value <= 0xCC15]
     assert len(set(names)) == len(names)

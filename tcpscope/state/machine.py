@@ -20,9 +20,11 @@ from tcpscope.state.connection import (
     COMPLETE_SYN_ACK,
     Connection,
 )
+from tcpscope.state.durations import Timing
 from tcpscope.state.endpoint import Endpoint, Transfer
 from tcpscope.state.facts import CHALLENGE_ACK, CLIENT, NO_ACK_FLAG
 from tcpscope.state.seq import diff
+from tcpscope.state.tls_log import TlsLog
 from tcpscope.state.tls_tracker import TlsConnection
 from tcpscope.state.transitions import ESTABLISHED, SYNCHRONISED, UNKNOWN
 from tcpscope.wire.segment import ACK, FIN, RST, SYN, URG, Segment
@@ -72,6 +74,8 @@ def segment(conn: Connection, side: i64, seg: Segment) -> None:
         transfer.acknowledge(conn, side, me, peer, seg)
         window.advertised(conn, side, me, peer, seg)
     timing.segment(conn, side, me, peer, seg)
+    if seg.length > 0:
+        _thought(conn, seg)
     t: Transfer = me.opened()
     if seg.ts_val >= 0:
         timing.timestamps(conn, t, peer, seg)
@@ -236,6 +240,17 @@ def _tls(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment
         if p is not None:
             acked += p.position
     tls.segment(side, seg, position, acked)
+
+
+def _thought(conn: Connection, seg: Segment) -> None:
+    """Tell TLS how long the programs had thought by the time of the messages that a segment completed."""
+    tls: TlsConnection | None = conn.tls
+    if tls is None:
+        return
+    log: TlsLog | None = tls.log
+    known: Timing | None = conn.timing
+    if log is not None and log.untimed and known is not None:
+        tls.thought(log, seg.time_ns, known.client.thinking, known.server.thinking)
 
 
 def challenge(conn: Connection, side: i64, seg: Segment, answered: i64) -> None:

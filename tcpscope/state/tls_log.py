@@ -91,6 +91,10 @@ class TlsEvent:
         self.clean: bool = False
         self.cut: bool = False  # the capture lacks part of it
         self.before: i64 = 0  # application bytes that this side had sent before
+        self.begin_ns: i64 = 0  # time of the segment that begins it
+        # How long the programs of both ends of the connection had thought by then (see durations); -1 not known.
+        self.thought0: i64 = -1
+        self.thought1: i64 = -1
 
 
 @mypyc_attr(acyclic=True)
@@ -160,6 +164,12 @@ class TlsLog:
         self.examined: object = None  # what the judge's look at them came to
         self.not_kept: i64 = 0  # bodies beyond the bound
         self.ticket_lifetime: i64 = -1
+        # Of the key exchange: what the first ServerKeyExchange says, and how each role signed (RFC 8446 section 4.2.3).
+        self.group: i64 = -1
+        self.prime_bits: i64 = 0
+        self.client_scheme: i64 = -1
+        self.server_scheme: i64 = -1
+        self.untimed: bool = False  # there are events since the owner last said how long the programs had thought
         # With keys.
         self.opener: Opener | None = None
         self.keys: i64 = KEYS_NONE

@@ -13,6 +13,8 @@ from mypy_extensions import i64, mypyc_attr
 from tcpscope.state import tls_faults as f
 from tcpscope.state.tls_log import FORM_TLS13, HELLO_RETRY_REQUEST, MAX_EVENTS, TlsBody, TlsEvent, TlsLog
 from tcpscope.wire import tls
+from tcpscope.wire.ciphers import key_exchange
+from tcpscope.wire.tls_exchange import parse_server_keys
 from tcpscope.wire.tls_hello import (
     DEFECT_CUT,
     DEFECT_NONE,
@@ -23,6 +25,7 @@ from tcpscope.wire.tls_hello import (
     parse_draft_retry,
     parse_extensions,
     parse_server_hello,
+    u16,
 )
 
 MAX_SIDE_EVENTS: Final = 48
@@ -54,6 +57,7 @@ class MessageReader:
         # Events of this side in the order of the stream.
         self.events: list[TlsEvent] = []
         self.events_lost: bool = False
+        self.timed: i64 = 0  # so many of them know how long the programs had thought
         self.last_event: i64 = -1
         self.finishes: i64 = 0  # Finished messages that were readable
         self.key_updates: i64 = 0  # in the ten seconds since key_update_ns
@@ -67,6 +71,7 @@ class MessageReader:
         self.message_start: i64 = 0
         self.message_ack: i64 = -1
         self.message_frame: i64 = 0
+        self.message_ns: i64 = 0
         self.message_records: i64 = 0
         self.small_record: bool = False
         self.inner: bool = False  # the messages come out of records that a key opened
@@ -101,12 +106,14 @@ class MessageReader:
         event.frame = self.frame
         event.first_frame = self.frame
         event.time_ns = self.time_ns
+        event.begin_ns = self.time_ns
         event.start = start
         event.end = end
         event.ack = ack
         event.size = size
         event.clean = self.clean
         event.record = self.record_kind
+        self.log.untimed = True
         if len(self.events) < MAX_SIDE_EVENTS:
             self.events.append(event)
         else:
@@ -117,6 +124,16 @@ class MessageReader:
                 self.log.events.append(event)
         self.last_event = code
         return event
+
+    def thought(self, now: i64, first: i64, second: i64) -> None:
+        """The programs of both ends had thought so long by ``now``: for the events that came with the segment of that time."""
+        n: i64 = len(self.events)
+        while self.timed < n:
+            event = self.events[self.timed]
+            self.timed += 1
+            if event.time_ns == now:  # not one that waited for the other direction
+                event.thought0 = first
+                event.thought1 = second
 
     def handshake_bytes(self, data: bytes, start: i64, end: i64, position: i64) -> None:
         """Bytes of a handshake record in clear; ``position`` is the stream position of ``data[start]``."""
@@ -129,6 +146,7 @@ class MessageReader:
                         self.message_start = position + (o - start)
                         self.message_ack = self.ack
                         self.message_frame = self.frame
+                        self.message_ns = self.time_ns
                         kind: i64 = data[o]
                         self._message(kind, data, o + 4, o + 4 + size, size, self.message_start + 4 + size)
                         o += 4 + size
@@ -174,6 +192,7 @@ class MessageReader:
         self.message_start = position
         self.message_ack = self.ack
         self.message_frame = self.frame
+        self.message_ns = self.time_ns
         self.message_records = 0
         self.small_record = False
 
@@ -243,6 +262,10 @@ class MessageReader:
         elif kind == tls.CERTIFICATE_STATUS:
             if not cut:
                 self.log.keep(self.log.statuses, TlsBody(data[start:end], self.side, self.frame, self.time_ns, kind))
+        elif kind == tls.SERVER_KEY_EXCHANGE:
+            self._server_keys(data, start, end)
+        elif kind == tls.CERTIFICATE_VERIFY:
+            self._certificate_verify(data, start, end)
         elif kind == tls.NEW_SESSION_TICKET:
             if end - start >= 4:
                 self.log.ticket_lifetime = int.from_bytes(data[start : start + 4], "big")
@@ -259,6 +282,7 @@ class MessageReader:
         stop: i64 = self.inner_end if self.opening else position
         event = self.event(code, self.message_start, stop, self.message_ack, size)
         event.first_frame = self.message_frame
+        event.begin_ns = self.message_ns
         event.cut = cut
         event.detail = detail
         opener = self.log.opener
@@ -283,6 +307,29 @@ class MessageReader:
                 empty = at + 3 == end and data[at:end] == b"\0\0\0"
         self.log.keep(self.log.certificates, TlsBody(data[start:end], self.side, self.frame, self.time_ns, form))
         return 1 if empty else 0
+
+    def _server_keys(self, data: bytes, start: i64, end: i64) -> None:
+        """A ServerKeyExchange; that of the first handshake counts."""
+        log = self.log
+        hello = log.server_hello
+        if hello is None or log.group >= 0 or log.prime_bits > 0:
+            return
+        keys = parse_server_keys(data, start, end, key_exchange(hello.cipher), hello.selected == tls.TLS12)
+        log.group = keys.group
+        log.prime_bits = keys.prime_bits
+        log.server_scheme = keys.scheme
+
+    def _certificate_verify(self, data: bytes, start: i64, end: i64) -> None:
+        """The scheme of a signature over the handshake; before TLS 1.2 it has none (RFC 4346 section 7.4.8)."""
+        log = self.log
+        hello = log.server_hello
+        if hello is None or end - start < 4 or (hello.selected != tls.TLS12 and not tls.is_tls13(hello.selected)):
+            return
+        if self.tls_role() == ROLE_CLIENT:
+            if log.client_scheme < 0:
+                log.client_scheme = u16(data, start)
+        elif log.server_scheme < 0:
+            log.server_scheme = u16(data, start)
 
     def _inner_message(self, kind: i64, data: bytes, start: i64, end: i64, cut: bool) -> i64:
         """A message that only TLS 1.3 has, and only under encryption. For a KeyUpdate: whether it wants an answer."""

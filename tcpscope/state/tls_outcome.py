@@ -21,9 +21,11 @@ from tcpscope.state.tls_causality import (
 from tcpscope.state.tls_choice import check_choice
 from tcpscope.state.tls_keyed import check_contents13, check_keys, finished13, flow13, read_through
 from tcpscope.state.tls_log import (
+    ALERT_SEEN,
     APPLICATION_DATA_SEEN,
     CHANGE_CIPHER_SPEC_SEEN,
     ENCRYPTED_HANDSHAKE,
+    TlsEvent,
     TlsLog,
 )
 from tcpscope.state.tls_order import C12, S12, check_order, solid
@@ -89,6 +91,10 @@ class Outcome:
         self.fatal: bool = False
         self.ended_side: i64 = -1  # as the tracker numbers sides
         self.ended_how: i64 = END_NONE
+        self.alert: i64 = -1  # that ended it
+        # The ClientHello, and what completed the handshake or, by a fatal alert in it, ended it.
+        self.asked: TlsEvent | None = None
+        self.over: TlsEvent | None = None
 
 
 def assess(log: TlsLog, client: TlsSide | None, server: TlsSide | None, ending: Ending) -> Outcome:
@@ -117,6 +123,9 @@ def assess(log: TlsLog, client: TlsSide | None, server: TlsSide | None, ending: 
         _closing(log, client, ending.fin_client, server, is13)
         _closing(log, server, ending.fin_server, client, is13)
     _who_ended(log, client, ending, out)
+    if client is not None:
+        out.asked = first(client, tls.CLIENT_HELLO)
+        out.over = _over(log, client, server, is13, out)
     out.verdict = _verdict(log, client, server, ending, out)
     return out
 
@@ -200,7 +209,7 @@ def _judge13(log: TlsLog, client: TlsSide | None, server: TlsSide | None, out: O
     out.completed = (
         hello is not None
         and finished13(server, server.app_records > 0)
-        and finished13(client, _finished13(log, client, server))
+        and finished13(client, _finished13(log, client, server) is not None)
     )
     retry = log.retry
     if retry is not None and log.second_hello is None and client.app_records > 0 and client.gap_at < 0:
@@ -217,8 +226,8 @@ def _check_length13(log: TlsLog, side: TlsSide) -> None:
         log.fault(f.RECORD_OVERFLOW, grade, side.side, side.app_longest_frame, 0, longest, tls.MAX_CIPHERTEXT_13)
 
 
-def _finished13(log: TlsLog, client: TlsSide, server: TlsSide) -> bool:
-    """The client sent, behind the ServerHello, enough for a Finished. A single alert record is shorter."""
+def _finished13(log: TlsLog, client: TlsSide, server: TlsSide) -> TlsEvent | None:
+    """The record with which the client sent, behind the ServerHello, enough for a Finished. A single alert record is shorter."""
     answer = first(server, tls.SERVER_HELLO)
     hellos: i64 = 1 if log.retry is None else 2
     for event in client.events:
@@ -227,8 +236,8 @@ def _finished13(log: TlsLog, client: TlsSide, server: TlsSide) -> bool:
         if event.code != APPLICATION_DATA_SEEN or (hellos > 0 and solid(client, event)):
             continue
         if answer is None or not sent_before(event, answer):
-            return client.app_bytes - event.before >= MIN_FINISHED
-    return False
+            return event if client.app_bytes - event.before >= MIN_FINISHED else None
+    return None
 
 
 def _false_start(client: TlsSide, server: TlsSide, full: bool, out: Outcome) -> None:
@@ -353,12 +362,33 @@ def _closing(log: TlsLog, side: TlsSide | None, fin: bool, peer: TlsSide | None,
         log.fault(f.TRUNCATION, f.PROVED, side.side, side.last_frame, 0, 0, 0)
 
 
+def _over(log: TlsLog, client: TlsSide, server: TlsSide | None, is13: bool, out: Outcome) -> TlsEvent | None:
+    """What ended the handshake: the later Finished of the two, or a fatal alert in it. None if the capture does not show it."""
+    if out.completed and server is not None:
+        if is13 and client.finishes == 0:
+            return _finished13(log, client, server)
+        ours = finish(client)
+        theirs = finish(server)
+        if ours is None or theirs is None:
+            return None
+        # Abbreviated, and in TLS 1.3, the client finishes last (RFC 5246 section 7.3, RFC 8446 section 2).
+        return ours if is13 or out.resumed == YES else theirs
+    if out.ended_how != END_ALERT:
+        return None
+    by = client if out.ended_side == client.side else server
+    for event in by.events if by is not None else []:
+        if event.code == ALERT_SEEN and event.detail == out.alert:
+            return event
+    return None
+
+
 def _who_ended(log: TlsLog, client: TlsSide | None, ending: Ending, out: Outcome) -> None:
     """The first fatal alert ends a connection; else the FIN or RST that is known to be first, or the only one."""
     for alert in log.alerts:
         if alert.description > 0 and (alert.level == 2 or out.version == tls.TLS13) and alert.description != 90:
             out.ended_side = alert.side
             out.ended_how = END_ALERT
+            out.alert = alert.description
             return
     near: i64 = log.client_side
     role: i64 = ending.first

@@ -70,6 +70,7 @@ class ProtectedReader(MessageReader):
         self.encrypted: bool = False  # this side sent its ChangeCipherSpec
         self.unsure: bool = False  # begun or found again in the middle: content must tell what is in clear
         self.alert_half: i64 = -1  # first byte of an alert that is split over two records
+        self.last_alert: i64 = -1  # description of the latest one in clear
         # Counters.
         self.ccs_count: i64 = 0
         self.hidden_handshakes: i64 = 0
@@ -308,6 +309,9 @@ class ProtectedReader(MessageReader):
         self.plain_alerts += 1
         if description == 0:
             self.closed = True
+        if description != self.last_alert:
+            self.last_event = -1  # another one is listed by itself
+            self.last_alert = description
         event_count: i64 = len(self.events)
         self._whole_record(ALERT_SEEN, 2)
         if len(self.events) > event_count:

@@ -140,6 +140,16 @@ class TlsConnection:
         if s is not None and not self.off:
             self._deliver(side, s, s.stream.gap(position))
 
+    def thought(self, log: TlsLog, now: i64, first: i64, second: i64) -> None:
+        """How long the programs of both ends have thought since the connection began, behind a segment that brought events."""
+        log.untimed = False
+        a = self.sniffer0
+        b = self.sniffer1
+        if a is not None and a.side is not None:
+            a.side.thought(now, first, second)
+        if b is not None and b.side is not None:
+            b.side.thought(now, first, second)
+
     def closed(self, side: i64, reset: bool) -> None:
         """The side sent a FIN or RST. Only the first call counts; it tells who ended the connection. Optional."""
         if self.end_side < 0:

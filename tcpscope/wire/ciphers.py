@@ -77,24 +77,3 @@ def server_key_exchange(value: int) -> int:
 def client_signs(value: int) -> bool:
     """True if a client certificate must be proved by a CertificateVerify: not where it may hold a static key (7.4.8)."""
     return key_exchange(value) in ("RSA", "DHE_RSA", "DHE_DSS", "ECDHE_RSA", "ECDHE_ECDSA")
-
-
-def forward_secret(value: int) -> bool:
-    """True if the keys are ephemeral: (EC)DHE, and all of TLS 1.3."""
-    return value >> 8 == 0x13 or "DHE" in key_exchange(value) or key_exchange(value) in ("DH_anon", "ECDH_anon")
-
-
-def weaknesses(value: int) -> list[str]:
-    """What is weak in a suite: ``NULL``, ``anon``, ``EXPORT``, ``RC2``, ``RC4``, ``DES``, ``3DES``, ``IDEA``, ``MD5``."""
-    name = CIPHER_NAMES.get(value, "")
-    exchange = key_exchange(value)
-    cipher = name[name.find("_WITH_") + 6 :] if exchange else ""
-    parts = cipher.split("_")
-    found: list[str] = [word for word in ("NULL", "RC2", "RC4", "3DES", "IDEA", "MD5") if word in parts]
-    if "DES" in parts or "DES40" in parts:
-        found.append("DES")
-    if "anon" in exchange:
-        found.append("anon")
-    if "EXPORT" in exchange:
-        found.append("EXPORT")
-    return found

@@ -62,6 +62,7 @@ class Extensions:
         self.psk_modes: bytes = b""
         self.psk: bytes = b""
         self.cookie: bytes = b""
+        self.ticket: i64 = 0  # length of the session ticket
 
     def has(self, kind: i64) -> bool:
         """True if an extension of type ``kind`` is there."""
@@ -87,6 +88,7 @@ class ClientHello:
         self.key_shares: bytes = b""  # the groups of the shares
         self.psk_modes: bytes = b""
         self.cookie: bytes = b""
+        self.ticket: i64 = 0  # length of the session ticket of TLS 1.2 and older (RFC 5077)
         self.duplicate: i64 = -1
         self.size: i64 = 0  # bytes of the message body
         self.defect: i64 = DEFECT_NONE
@@ -282,6 +284,8 @@ def _keep(block: Extensions, kind: i64, data: bytes, start: i64, end: i64) -> No
         block.psk = data[start : start + 2]
     elif kind == EXT_COOKIE:
         block.cookie = data[start:end]
+    elif kind == EXT_TICKET:
+        block.ticket = end - start
 
 
 def parse_client_hello(data: bytes, start: i64, end: i64, cut: bool) -> ClientHello:
@@ -334,6 +338,7 @@ def _client_extensions(hello: ClientHello, block: Extensions) -> None:
     hello.key_shares = share_groups(vector16(block.key_share))
     hello.psk_modes = vector8(block.psk_modes)
     hello.cookie = vector16(block.cookie)
+    hello.ticket = block.ticket
 
 
 def parse_ssl2_hello(data: bytes, start: i64, end: i64) -> ClientHello:
