@@ -158,7 +158,8 @@ def _analyze(
     keys: KeyLog,
 ) -> int:
     """Report one capture, of one file or several; returns its exit status, without regard to findings."""
-    from tcpscope.cli.reading import problems_of, read_capture
+    from tcpscope.cli.reading import read_capture
+    from tcpscope.report.problems import problems_of
     from tcpscope.report.session import Session
 
     report.start(paths[0])

@@ -46,11 +46,11 @@ def command(
     temporary file in between.
     """
     from tcpscope.capture.join import in_order
-    from tcpscope.cli.reading import problems_of
     from tcpscope.cli.twice import Twice
     from tcpscope.report.build import capture_report
     from tcpscope.report.explain import Explainer, Finder
     from tcpscope.report.explain_text import explanation_text
+    from tcpscope.report.problems import problems_of
 
     options = make_options(msl, verify_checksums, max_connections, salvage=salvage, keylog=keylog)
     if join:

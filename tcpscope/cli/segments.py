@@ -50,8 +50,9 @@ def command(
     FILE is the path of a capture, or - for standard input.
     """
     from tcpscope.capture.join import in_order
-    from tcpscope.cli.reading import problems_of, read_capture
+    from tcpscope.cli.reading import read_capture
     from tcpscope.crypto.keylog import read_key_logs
+    from tcpscope.report.problems import problems_of
     from tcpscope.report.segments import Choice, CsvRows, JsonRows, SegmentLister, TableRows
 
     options = make_options(msl, verify_checksums, max_connections, salvage=salvage, keylog=keylog)

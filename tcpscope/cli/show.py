@@ -101,7 +101,7 @@ def command(
 
 def _problems(session: Session, subject: Subject, stream: int | None) -> int:
     """Say what is wrong with the input, or with the choice; the exit status."""
-    from tcpscope.cli.reading import problems_of
+    from tcpscope.report.problems import problems_of
 
     problems = list(problems_of(session.pipeline))
     facts = session.facts
