@@ -31,3 +31,12 @@ class OptionError(TcpscopeError):
 
 class OutputError(TcpscopeError):
     """The report could not be written."""
+
+
+class PolicyError(TcpscopeError):
+    """A policy file does not say something that can be followed. ``line`` and ``column`` are 1-based; 0: not known."""
+
+    def __init__(self, path: str, message: str, line: int = 0, column: int = 0) -> None:
+        self.path, self.line, self.column = path, line, column
+        place = f"{path}:{line}:{column}" if line else path
+        super().__init__(f"{place}: {message}")

@@ -1,0 +1,53 @@
+"""What a problem is known by when the same scenario is recorded again.
+
+It rests on the rule (or the expectation), the roles, the service and the states that both sides were in; not on times, frame
+numbers, addresses or ephemeral ports. The capture's path is not in it: who compares reports adds that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from tcpscope.check.outcome import Problem
+
+if TYPE_CHECKING:
+    from tcpscope.report.model import ConnectionReport, Side
+
+EPHEMERAL: Final = 32768
+"""Ports from here on are given out anew for each connection by common systems (Linux; RFC 6335 says from 49152)."""
+
+
+def fingerprint(
+    kind: str, code: str, what: str, side: str | None, connection: ConnectionReport | None, frame: int | None
+) -> str:
+    """32 hexadecimal digits. ``what``: the part of an expectation; ``frame``: the one at which states are looked at."""
+    parts = ["tcpscope/1", kind, code, what, side or ""]
+    if connection is not None:
+        port = connection.server.port
+        parts.append("ephemeral" if port >= EPHEMERAL else str(port))
+        if frame is not None and kind == "finding":
+            parts += [_state(one, frame) for one in (connection.client_side, connection.server_side)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _state(side: Side, frame: int) -> str:
+    """The state that a side had entered by a frame."""
+    state = ""
+    for step in side.states:
+        if step.frame is not None and step.frame > frame:
+            break
+        state = step.state
+    return state
+
+
+def numbered(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """The problems of one capture; those with the same fingerprint count from 1."""
+    seen: dict[str, int] = {}
+    result = []
+    for problem in problems:
+        number = seen[problem.fingerprint] = seen.get(problem.fingerprint, 0) + 1
+        result.append(problem if number == 1 else replace(problem, occurrence=number))
+    return tuple(result)

@@ -1,0 +1,281 @@
+"""Checks many captures, in one process or several, and puts the results together. Their order is that of the inputs."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Final, NamedTuple
+
+from tcpscope.check.capture import check_capture, count_check, fails, unreadable
+from tcpscope.check.expectations import BROKEN, MET, UNDECIDED
+from tcpscope.check.fingerprint import fingerprint
+from tcpscope.check.globs import exists
+from tcpscope.check.inputs import Input
+from tcpscope.check.outcome import (
+    EXPECT_CODE,
+    EXPECTATION,
+    AllowResult,
+    CaptureResult,
+    CheckResult,
+    ExpectationResult,
+    Problem,
+)
+from tcpscope.check.policy import Expectation, Finder, Policy
+from tcpscope.crypto.keylog import KeyLog, read_key_logs
+from tcpscope.errors import TcpscopeError
+from tcpscope.rules import judge_for
+from tcpscope.version import __version__, compiled
+
+COLLECT_EVERY: Final = 64
+"""Captures after which memory is tidied up, where the collector is off."""
+
+UNCHECKED: Final = "unchecked"
+
+COST_A_CAPTURE: Final = 0.0008 if compiled() else 0.004
+COST_A_BYTE: Final = 1e-8 if compiled() else 4e-7
+"""Rough seconds: a further process pays where it takes over much more than it costs to start."""
+
+WORTH: Final = 1.0
+BATCHES_A_WORKER: Final = 8
+
+
+class Task(NamedTuple):
+    """A capture to check: its place among the inputs, what it is, and the place of its policy."""
+
+    number: int
+    input: Input
+    policy: int
+
+
+class Checker:
+    """Checks captures of several policies; one in each process. Key logs are read once."""
+
+    def __init__(self, policies: Sequence[Policy]) -> None:
+        self._policies = policies
+        self._keys: dict[int, KeyLog] = {}
+        self._checked = 0
+
+    def check(self, task: Task) -> CaptureResult:
+        """One capture."""
+        if task.input.error:
+            return unreadable(task.input.path, task.policy, task.input.error, name="no-capture")
+        policy = self._policies[task.policy]
+        if task.policy not in self._keys:
+            self._keys[task.policy] = read_key_logs(policy.options.keylog)
+        result = check_capture(task.input.path, task.policy, policy, self._keys[task.policy])
+        self._checked += 1
+        if self._checked % COLLECT_EVERY == 0 and not gc.isenabled():
+            gc.collect()
+        return result
+
+
+class Prepared(NamedTuple):
+    """Captures and the policies that they are held against, all of them read."""
+
+    policies: list[Policy]
+    tasks: list[Task]
+
+
+def prepare(inputs: Sequence[Input], finder: Finder) -> Prepared:
+    """Find the policy of each capture.
+
+    :raises TcpscopeError: a policy, or a file that it names, cannot be used. No capture has been read then.
+    """
+    policies: list[Policy] = []
+    places: dict[int, int] = {}
+    tasks: list[Task] = []
+    for number, one in enumerate(inputs):
+        policy = finder.of(one.path)
+        if id(policy) not in places:
+            places[id(policy)] = len(policies)
+            policies.append(policy)
+            judge_for(policy.options)
+            read_key_logs(policy.options.keylog)
+        tasks.append(Task(number, one, places[id(policy)]))
+    return Prepared(policies, tasks)
+
+
+def run(prepared: Prepared, jobs: int = 0, progress: Callable[[int], None] | None = None) -> CheckResult:
+    """Check captures. ``jobs``: processes at most, 0 for as many as pay; ``progress`` is told how many captures are done.
+
+    :raises TcpscopeError: a process of those that do the work has died.
+    """
+    policies, tasks = prepared
+    workers = _workers([task.input for task in tasks], jobs)
+    results: dict[int, CaptureResult] = {}
+    done = _here(policies, tasks) if workers < 2 else _spread(policies, tasks, workers)
+    for number, result in done:
+        results[number] = result
+        if progress is not None:
+            progress(len(results))
+    return _together(policies, [results[number] for number in range(len(tasks))])
+
+
+def _workers(inputs: Sequence[Input], jobs: int) -> int:
+    """How many processes to use: never more than the work pays for, unless that was asked for."""
+    most = min(jobs or _processors(), len(inputs))
+    if jobs:
+        return most
+    work = sum(COST_A_CAPTURE + one.size * COST_A_BYTE for one in inputs)
+    return max(1, min(most, int(work / WORTH)))
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _here(policies: Sequence[Policy], tasks: Sequence[Task]) -> Iterator[tuple[int, CaptureResult]]:
+    checker = Checker(policies)
+    for task in tasks:
+        yield task.number, checker.check(task)
+
+
+_checker: Checker | None = None  # of a worker process
+
+
+def _start_worker(policies: Sequence[Policy]) -> None:
+    global _checker  # noqa: PLW0603 (a process has one)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    gc.disable()
+    _checker = Checker(policies)
+
+
+def _work(batch: Sequence[Task]) -> list[tuple[int, CaptureResult]]:
+    assert _checker is not None
+    return [(task.number, _checker.check(task)) for task in batch]
+
+
+def _spread(policies: Sequence[Policy], tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, CaptureResult]]:
+    """The captures of several processes as they get done. Standard input belongs to this one."""
+    ours = [task for task in tasks if task.input.path == "-"]
+    theirs = [task for task in tasks if task.input.path != "-"]
+    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(policies,)) as pool:
+        try:
+            waiting: set[Future[list[tuple[int, CaptureResult]]]] = {
+                pool.submit(_work, batch) for batch in _batches(theirs, workers)
+            }
+            yield from _here(policies, ours)
+            while waiting:
+                ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    yield from future.result()
+        except BrokenProcessPool:
+            raise TcpscopeError("a worker process ended (out of memory?): --jobs 1 does without them") from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _batches(tasks: Sequence[Task], workers: int) -> Iterator[list[Task]]:
+    """The tasks in parts of about the same size, the largest captures first."""
+    by_size = sorted(tasks, key=lambda task: (-task.input.size, task.number))
+    cost = sum(COST_A_CAPTURE + task.input.size * COST_A_BYTE for task in tasks) / (workers * BATCHES_A_WORKER)
+    batch: list[Task] = []
+    filled = 0.0
+    for task in by_size:
+        batch.append(task)
+        filled += COST_A_CAPTURE + task.input.size * COST_A_BYTE
+        if filled >= cost:
+            yield batch
+            batch, filled = [], 0.0
+    if batch:
+        yield batch
+
+
+def _together(policies: Sequence[Policy], captures: Sequence[CaptureResult]) -> CheckResult:
+    problems: list[Problem] = []
+    expectations: list[ExpectationResult] = []
+    allows: list[AllowResult] = []
+    for number, policy in enumerate(policies):
+        own = [capture for capture in captures if capture.policy == number]
+        for place, expectation in enumerate(policy.expectations):
+            result, problem = _expectation(policy, expectation, place, own)
+            expectations.append(result)
+            if problem is not None:
+                problems.append(problem)
+        allows += [_allow(policy, place, own) for place in range(len(policy.allows))]
+    return CheckResult(
+        tuple(captures),
+        tuple(problems),
+        tuple(expectations),
+        tuple(allows),
+        tuple(policy.path for policy in policies),
+        __version__,
+    )
+
+
+def _expectation(
+    policy: Policy, expectation: Expectation, place: int, captures: Sequence[CaptureResult]
+) -> tuple[ExpectationResult, Problem | None]:
+    """An expectation over all captures, and what is wrong with it as a whole."""
+    concerned = [capture for capture in captures if place in policy.for_capture(capture.path).expectations]
+    tallies = [tally for capture in concerned for tally in capture.tallies if tally.expectation == place]
+    matched, met = sum(tally.matched for tally in tallies), sum(tally.met for tally in tallies)
+    broken, undecided = sum(tally.broken for tally in tallies), sum(tally.undecided for tally in tallies)
+    problem = None
+    if expectation.capture:
+        states = {tally.enough for tally in tallies}
+        if not concerned and not any(exists(pattern, policy.root) for pattern in expectation.capture):
+            wanted = " or ".join(expectation.capture)
+            problem = _of_policy(policy, expectation, "capture", f"expected captures {wanted}, of which there is none")
+    else:
+        check = count_check(expectation, matched, complete=all(not one.damage and not one.error for one in concerned))
+        states = {check.status}
+        if concerned and (check.status == BROKEN or (check.status == UNDECIDED and expectation.undecided_fails)):
+            problem = _of_policy(policy, expectation, check.key, check.message)
+    if problem is None and not concerned:
+        status = UNCHECKED
+    elif broken or BROKEN in states or (problem is not None and not concerned):
+        status = BROKEN
+    else:
+        status = UNDECIDED if undecided or UNDECIDED in states else MET
+    bad = status == BROKEN or (status == UNDECIDED and expectation.undecided_fails)
+    result = ExpectationResult(
+        expectation.name,
+        expectation.match.text,
+        expectation.capture,
+        expectation.place,
+        status,
+        expectation.severity,
+        bad and fails(expectation.severity, policy.fail_on),
+        len(concerned),
+        matched,
+        met,
+        broken,
+        undecided,
+    )
+    return result, problem
+
+
+def _of_policy(policy: Policy, expectation: Expectation, key: str, message: str) -> Problem:
+    """A problem of an expectation as a whole, shown where the policy states it."""
+    return Problem(
+        kind=EXPECTATION,
+        code=EXPECT_CODE,
+        name=f"expected-{key}",
+        severity=expectation.severity,
+        rated=expectation.severity,
+        fails=fails(expectation.severity, policy.fail_on),
+        message=message,
+        path=policy.path,
+        line=int(expectation.place.rpartition(":")[2]),
+        expectation=expectation.name,
+        fingerprint=fingerprint(EXPECTATION, EXPECT_CODE, f"{expectation.name}\0{key}", None, None, None),
+    )
+
+
+def _allow(policy: Policy, place: int, captures: Sequence[CaptureResult]) -> AllowResult:
+    allow = policy.allows[place]
+    return AllowResult(
+        allow.rule,
+        allow.match.text,
+        allow.reason,
+        None if allow.until is None else allow.until.isoformat(),
+        allow.place,
+        sum(not capture.error and place in policy.for_capture(capture.path).allows for capture in captures),
+        sum(count for capture in captures for number, count in capture.allowed if number == place),
+        sum(count for capture in captures for number, count in capture.expired if number == place),
+    )
