@@ -16,6 +16,7 @@ from tcpscope.errors import TcpscopeError
 # Name, module in tcpscope.cli, what `tcpscope --help` says. The command in the module is called `command`.
 COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("analyze", "analyze", "Judge every connection of packet captures."),
+    ("check", "check", "Check captures against a policy, as a linter does."),
     ("show", "show", "Draw a connection as a ladder diagram."),
     ("explain", "explain", "Explain what is said of one segment."),
     ("segments", "segments", "List the TCP segments of a capture, one a row."),
