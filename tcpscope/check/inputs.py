@@ -39,7 +39,7 @@ def find(paths: Sequence[str]) -> list[Input]:
     found: dict[str, Input] = {}
     for path in paths:
         for one in _of(path):
-            found.setdefault(one.path if one.path in {"-", path} else os.path.normpath(one.path), one)
+            found.setdefault(one.path if is_url(one.path) else os.path.normpath(one.path), one)
     return list(found.values())
 
 

@@ -10,7 +10,6 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -176,6 +175,7 @@ class Finder:
         self._overrides = overrides
         self._fixed = load(config, overrides) if config else without_file(overrides) if isolated else None
         self._loaded: dict[str, Policy] = {}
+        self._found: dict[str, str] = {}
 
     def of(self, path: str) -> Policy:
         """The policy of a capture, or of standard input or a URL: that of the working directory."""
@@ -183,21 +183,27 @@ class Finder:
             return self._fixed
         here = Path.cwd()
         directory = here if path == "-" or "://" in path else (here / path).parent
-        found = find(os.path.normpath(directory)) or ""
+        found = self._nearest(os.path.normpath(directory))
         if found not in self._loaded:
             self._loaded[found] = load(found, self._overrides) if found else without_file(self._overrides)
         return self._loaded[found]
 
+    def _nearest(self, directory: str) -> str:
+        """The nearest policy file of a directory and those above it, or "" if there is none."""
+        if directory not in self._found:
+            above = os.path.dirname(directory)  # noqa: PTH120
+            own = policy_file(directory)
+            self._found[directory] = own or ("" if above == directory else self._nearest(above))
+        return self._found[directory]
 
-@cache
-def find(directory: str) -> str | None:
-    """The nearest policy file of a directory and those above it; its path from the working directory where it lies below that."""
+
+def policy_file(directory: str) -> str:
+    """The policy in a directory, or "". It is called by its path from the working directory where it lies below that."""
     for name in NAMES:
         path = Path(directory, name)
         if path.is_file() and (name != "pyproject.toml" or _has_table(path)):
             return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-    above = str(Path(directory).parent)
-    return None if above == directory else find(above)
+    return ""
 
 
 def _has_table(path: Path) -> bool:
