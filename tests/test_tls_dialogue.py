@@ -393,7 +393,7 @@ def test_json_and_text(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> 
         "destination": "example.org:443",
     }
     run(["analyze", str(path), "--connection", "0"])
-    assert "begins behind http-connect: CONNECT example.org:443 (frame 4), HTTP/1.1 200 OK" in " ".join(
+    assert "begins behind HTTP: CONNECT example.org:443 (frame 4), HTTP/1.1 200 OK" in " ".join(
         capsys.readouterr().out.split()
     )
     run(["show", str(path)])

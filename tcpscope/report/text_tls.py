@@ -20,6 +20,15 @@ VALIDITY: Final = {
     None: "whether valid at that time cannot be told, since the capture's clock is not plausible",
 }
 
+CARRIERS: Final = {
+    "http-connect": "HTTP",
+    "mysql": "MySQL",
+    "postgresql": "PostgreSQL",
+    "proxy": "a PROXY header",
+    "sieve": "ManageSieve",
+}
+"""Names of the protocols that TLS begins behind; of the others it is their abbreviation in capitals."""
+
 MAX_NAME: Final = 80  # characters of one of a certificate's names
 
 
@@ -50,10 +59,12 @@ def tls_text(style: Style, connection: ConnectionReport, tls: TlsReport) -> str:
 
 
 def _carrier(carrier: CarrierReport) -> str:
-    """What led to TLS: ``behind SMTP: STARTTLS (frame 7), 220 ready (frame 8)``."""
+    """What led to TLS: ``begins behind SMTP: STARTTLS (frame 7), 220 ready (frame 8)``."""
     steps = ", ".join(f"{printable(text)} (frame {frame})" for frame, text in carrier.lines)
-    aim = f"; to {printable(carrier.destination)}" if carrier.destination else ""
-    return f"begins behind {carrier.protocol}{': ' if steps else ''}{steps}{aim}"
+    named = carrier.destination is None or any(carrier.destination in text for _, text in carrier.lines)
+    aim = "" if named else f"; to {printable(carrier.destination or '')}"
+    name = CARRIERS.get(carrier.protocol, carrier.protocol.upper())
+    return f"begins behind {name}{': ' if steps else ''}{steps}{aim}"
 
 
 def _keys(tls: TlsReport) -> str:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import closing, data, files, opening, timewait, tls
+from . import closing, data, files, opening, starttls, timewait, tls
 
-ORDER = (opening, closing, timewait, data, tls, files)
+ORDER = (opening, closing, timewait, data, tls, starttls, files)
