@@ -28,6 +28,11 @@ def bind(number: int, password: bytes) -> bytes:
     return ldap(number, ber(0x60, ber(2, b"\3"), ber(4, b"cn=admin"), ber(0x80, password)))
 
 
+def rdp(kind: int, negotiation: bytes) -> bytes:
+    body = bytes([6 + len(negotiation), kind]) + bytes(5) + negotiation
+    return b"\3\0" + u16(4 + len(body)) + body
+
+
 def mysql(number: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3, "little") + bytes([number]) + payload
 
@@ -113,6 +118,8 @@ STARTTLS = (
     Opening("irc", IRC_BEFORE, b"STARTTLS\r\n", b":irc 670 * :go\r\n", b":irc 691 * :no\r\n", b"NICK a\r\n"),
     Opening("nntp", NNTP_BEFORE, b"STARTTLS\r\n", b"382 go\r\n", b"580 no\r\n", b"GROUP x\r\n"),
     Opening("sieve", SIEVE_BEFORE, b"STARTTLS\r\n", b'OK "go"\r\n', b'NO "no"\r\n', b"LISTSCRIPTS\r\n"),
+    Opening("rdp", (), rdp(0xE0, b"\1\0\x08\0\3\0\0\0"), rdp(0xD0, b"\2\x1f\x08\0\1\0\0\0"), rdp(0xD0, b"\3\0\x08\0\2\0\0\0"),
+            b"\3\0\0\x0c\2\xf0\x80\x7f\x65\x82\1\0"),
 )  # fmt: skip
 
 MYSQL = Opening("mysql", ((S, greeting()),), MYSQL_SSL, b"", mysql(2, b"\xff\x15\4#28000no"), MYSQL_LOGIN)

@@ -19,6 +19,7 @@ from tcpscope.state.dialogue import (
     PLAIN_PASSWORD,
     POSTGRESQL,
     PROXY,
+    RDP,
     REFUSED,
     SOCKS4,
     SOCKS5,
@@ -34,6 +35,7 @@ REQUEST_NAMES: Final = {
     LDAP: "StartTLS request",
     POSTGRESQL: "SSLRequest",
     MYSQL: "SSLRequest",
+    RDP: "X.224 connection request",
     SOCKS4: "SOCKS4 request",
     SOCKS5: "SOCKS5 request",
     PROXY: "PROXY header",
@@ -43,6 +45,7 @@ ANSWER_NAMES: Final = {
     LDAP: "StartTLS response",
     POSTGRESQL: "SSL answer",
     MYSQL: "error packet",
+    RDP: "X.224 connection confirm",
     SOCKS4: "SOCKS4 reply",
     SOCKS5: "SOCKS5 reply",
 }
@@ -308,7 +311,8 @@ class StarttlsPlaintextAfter(DialogueRule):
         frame 9   client > server   MAIL FROM:<a@example.org>
 
     How to fix:
-        Find the program that does so. Look for a proxy or firewall on the path that removes TLS.
+        Find the program that does so. Look for a proxy or firewall on the path that removes TLS. Captures out of which a
+        tool took the TLS ("decrypted") look the same.
 
     References:
         RFC 3207 section 4: after the answer 220 comes TLS, no other command.
@@ -374,10 +378,13 @@ class ProxyRefused(DialogueRule):
         """Which host, and why."""
         if not dialogue.is_proxy() or dialogue.answer != REFUSED:
             return
-        where = f" to {text_of(dialogue.destination)}" if dialogue.destination else ""
-        text = (
-            f"{party(conn, 1 - dialogue.asker)}, a proxy, refused the way{where} that {party(conn, dialogue.asker)} asked "
-            f"for (frame {dialogue.request_frame}): {answer_name(dialogue)} (frame {dialogue.answer_frame})"
-        )
+        proxy, client = party(conn, 1 - dialogue.asker), party(conn, dialogue.asker)
+        text = f"{proxy}, a proxy, turned {client} away (frame {dialogue.request_frame})"
+        if dialogue.destination:
+            where = text_of(dialogue.destination)
+            text = (
+                f"{proxy}, a proxy, refused the way to {where} that {client} asked for (frame {dialogue.request_frame})"
+            )
+        text += f": {answer_name(dialogue)} (frame {dialogue.answer_frame})"
         evidence = [dialogue.request_frame, dialogue.answer_frame]
         yield self.finding(conn, 1 - dialogue.asker, opening(text), evidence, frame=dialogue.answer_frame)

@@ -25,12 +25,13 @@ MYSQL: Final = 9
 IRC: Final = 10
 NNTP: Final = 11
 SIEVE: Final = 12
-CONNECT: Final = 13
-SOCKS4: Final = 14
-SOCKS5: Final = 15
-PROXY: Final = 16
+RDP: Final = 13
+CONNECT: Final = 14
+SOCKS4: Final = 15
+SOCKS5: Final = 16
+PROXY: Final = 17
 PROTOCOL_NAMES: Final = (
-    "unknown", "smtp", "lmtp", "imap", "pop3", "ftp", "ldap", "xmpp", "postgresql", "mysql", "irc", "nntp", "sieve",
+    "unknown", "smtp", "lmtp", "imap", "pop3", "ftp", "ldap", "xmpp", "postgresql", "mysql", "irc", "nntp", "sieve", "rdp",
     "http-connect", "socks4", "socks5", "proxy",
 )  # fmt: skip
 
@@ -198,7 +199,7 @@ class Dialogue:
         o: i64 = start
         if after - self.origin > o:
             o = after - self.origin
-        if self.protocol not in (LDAP, POSTGRESQL, MYSQL):
+        if self.protocol not in (LDAP, POSTGRESQL, MYSQL, RDP):
             while o < end and (data[o] == 10 or data[o] == 13 or data[o] == 32 or data[o] == 9):
                 o += 1
         if o >= end:

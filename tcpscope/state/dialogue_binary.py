@@ -1,4 +1,4 @@
-"""Protocols with lengths that turn to TLS: LDAP, PostgreSQL, MySQL; and SOCKS and the PROXY protocol."""
+"""Protocols with lengths that turn to TLS: LDAP, PostgreSQL, MySQL and RDP."""
 
 from __future__ import annotations
 
@@ -14,19 +14,15 @@ from tcpscope.state.dialogue import (
     PLAIN_LOGIN,
     PLAIN_PASSWORD,
     POSTGRESQL,
-    PROXY,
-    SOCKS4,
-    SOCKS5,
     BlockDialogue,
 )
 
+RDP_REQUEST: Final = 0xE0  # X.224 connection request and confirm
+RDP_CONFIRM: Final = 0xD0
 START_TLS_OID: Final = b"1.3.6.1.4.1.1466.20037"  # RFC 4511 section 4.14.1
 PG_SSL: Final = 80877103
 PG_GSS: Final = 80877104
 CLIENT_SSL: Final = 0x0800  # of MySQL's capabilities
-PROXY2: Final = b"\r\n\r\n\0\r\nQUIT\n"
-MAX_PROXY: Final = 107  # bytes of a PROXY header in text
-NO_METHOD: Final = 0xFF  # of SOCKS 5: none of those offered
 LDAP_LOOK: Final = 256  # bytes of a message that tell what it is
 LDAP_ENTRY: Final = 4000  # and of a search result, which may list the extensions
 
@@ -38,29 +34,6 @@ def big32(octets: bytes, at: i64) -> i64:
     c: i64 = octets[at + 2]
     d: i64 = octets[at + 3]
     return a << 24 | b << 16 | c << 8 | d
-
-
-def port_text(octets: bytes, at: i64) -> bytes:
-    """Two bytes as ``:port``."""
-    high: i64 = octets[at]
-    low: i64 = octets[at + 1]
-    port: int = high << 8 | low
-    return b":" + str(port).encode()
-
-
-def address_text(octets: bytes) -> bytes:
-    """Four bytes as ``192.0.2.1``, sixteen as ``[2001:db8:0:0:0:0:0:1]``."""
-    if len(octets) == 4:
-        return ".".join([str(octet) for octet in octets]).encode()
-    groups: list[str] = []
-    i: i64 = 0
-    while i + 1 < len(octets):
-        high: i64 = octets[i]
-        low: i64 = octets[i + 1]
-        group: int = high << 8 | low
-        groups.append(f"{group:x}")
-        i += 2
-    return f"[{':'.join(groups)}]".encode()
 
 
 @mypyc_attr(acyclic=True, allow_interpreted_subclasses=False)
@@ -239,175 +212,36 @@ class MysqlDialogue(BlockDialogue):
 
 
 @mypyc_attr(acyclic=True, allow_interpreted_subclasses=False)
-class SocksDialogue(BlockDialogue):
-    """SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): a request for a way to a host, and its answer."""
-
-    def __init__(self, protocol: i64, asker: i64, begun0: i64, begun1: i64) -> None:
-        super().__init__(protocol, asker, begun0, begun1)
-        # What comes next of each side: 0 the methods, 1 the password, 2 the request or its answer.
-        self.asks: i64 = 2 if protocol == SOCKS4 else 0
-        self.answers: i64 = 2 if protocol == SOCKS4 else 0
-        self.greeting_frame: i64 = 0
+class RdpDialogue(BlockDialogue):
+    """RDP: an X.224 connection request that names the kinds of security its sender can do, and the choice in the confirm."""
 
     def block(self, role: i64, octets: bytes) -> i64:
-        """One of its messages."""
-        if self.protocol == SOCKS4:
-            return self._ask4(octets) if role == ASKER else self._answer4(octets)
-        return self._ask5(octets) if role == ASKER else self._answer5(octets)
-
-    def _ask4(self, octets: bytes) -> i64:
+        """One TPKT packet (RFC 1006 section 6); its last eight bytes are the negotiation, if there is one."""
         n: i64 = len(octets)
-        if octets[0] != 4 or (n > 1 and octets[1] != 1):
+        if n < 6:
+            return 0
+        high: i64 = octets[2]
+        low: i64 = octets[3]
+        length: i64 = high << 8 | low
+        if octets[0] != 3 or octets[1] != 0 or length < 11:
             return -1
-        stop: i64 = octets.find(b"\0", 8)
-        if n < 9 or stop < 0:
+        if n < length:
             return 0
-        host: bytes = address_text(octets[4:8])
-        if octets[4] == 0 and octets[5] == 0 and octets[6] == 0 and octets[7] != 0:
-            last: i64 = octets.find(b"\0", stop + 1)
-            if last < 0:
-                return 0
-            host = octets[stop + 1 : last]
-            stop = last
-        self.destination = host + port_text(octets, 2)
-        self.requested(self.place + stop + 1, b"")
-        return stop + 1
-
-    def _answer4(self, octets: bytes) -> i64:
-        if len(octets) < 8:
-            return 0
-        if octets[0] != 0 or self.request_end < 0:
-            return -1
-        self.answer_code = octets[1]
-        self.answered(self.answer_code == 0x5A, self.place + 8, b"")
-        return 8
-
-    def _ask5(self, octets: bytes) -> i64:
-        n: i64 = len(octets)
-        if n < 2:
-            return 0
-        size: i64 = octets[1]
-        if self.asks == 0:
-            if octets[0] != 5 or size == 0:
+        kind: i64 = octets[5]
+        at: i64 = length - 8
+        negotiates: bool = length >= 19 and octets[at + 2] == 8 and octets[at + 3] == 0
+        if role == ASKER:
+            if kind != RDP_REQUEST:
                 return -1
-            if n < 2 + size:
-                return 0
-            self.asks = 2
-            self.greeting_frame = self.frame
-            return 2 + size
-        if octets[0] == 1 and self.answers != 2:
-            # Name and password.
-            if n < 3 + size:
-                return 0
-            secret: i64 = octets[2 + size]
-            return 3 + size + secret
-        if octets[0] != 5 or size != 1:
-            return -1  # another command than CONNECT
-        if n < 5:
-            return 0
-        kind: i64 = octets[3]
-        length: i64 = address_size(octets)
-        if length == 0:
+            if negotiates and octets[at] == 1 and octets[at + 4] != 0:
+                self.requested(self.place + length, b"")
+        elif kind != RDP_CONFIRM or self.request_end < 0:
             return -1
-        end: i64 = 4 + length
-        if n < end + 2:
-            return 0
-        host: bytes = octets[5:end] if kind == 3 else address_text(octets[4:end])
-        self.destination = host + port_text(octets, end)
-        self.requested(self.place + end + 2, b"")
-        return end + 2
-
-    def _answer5(self, octets: bytes) -> i64:
-        n: i64 = len(octets)
-        if n < 2:
-            return 0
-        status: i64 = octets[1]
-        if self.answers == 0:
-            if octets[0] != 5:
-                return -1
-            if status == NO_METHOD:
-                self._refuse_early(NO_METHOD)
-            elif status == 0:
-                self.answers = 2
-            elif status == 2:
-                self.answers = 1
-            else:
-                return -1
-            return 2
-        if self.answers == 1:
-            if status != 0:
-                self._refuse_early(NO_METHOD)
-            self.answers = 2
-            return 2
-        if octets[0] != 5 or self.request_end < 0:
-            return -1
-        if n < 5:
-            return 0
-        length: i64 = address_size(octets)
-        if length == 0:
-            return -1
-        if n < 6 + length:
-            return 0
-        self.answer_code = status
-        self.answered(status == 0, self.place + 6 + length, b"")
-        return 6 + length
-
-    def _refuse_early(self, code: i64) -> None:
-        """The proxy wants nothing of this client: there will be no request."""
-        if self.request_end < 0:
-            self.requested(self.at0 if self.asker == 0 else self.at1, b"")
-            self.request_frame = self.greeting_frame
-        self.answer_code = code
-        self.answered(False, self.place + 2, b"")
-        self.over = True
-
-
-def address_size(octets: bytes) -> i64:
-    """Bytes of the address at offset 4 of a SOCKS 5 message, by its type at 3, with the length of a name; 0 unknown."""
-    kind: i64 = octets[3]
-    if kind == 1:
-        return 4
-    if kind == 4:
-        return 16
-    size: i64 = octets[4]
-    return 1 + size if kind == 3 else 0
-
-
-@mypyc_attr(acyclic=True, allow_interpreted_subclasses=False)
-class ProxyDialogue(BlockDialogue):
-    """The header of the PROXY protocol, version 1 (a line) or 2: a proxy tells its server whom it speaks for. No answer."""
-
-    def block(self, role: i64, octets: bytes) -> i64:
-        """The header."""
-        if role != ASKER:
-            return -1
-        n: i64 = len(octets)
-        if octets[0] == 0x50:
-            stop: i64 = octets.find(b"\r\n")
-            if stop < 0:
-                return 0 if n < MAX_PROXY else -1
-            words: list[bytes] = octets[:stop].split(b" ")
-            if len(words) == 6:
-                host: bytes = words[3]
-                self.destination = (b"[" + host + b"]" if b":" in host else host) + b":" + words[5]
-            return self._passed(stop + 2)
-        if n < 16:
-            return 0
-        high: i64 = octets[14]
-        low: i64 = octets[15]
-        length: i64 = 16 + (high << 8 | low)
-        family: i64 = octets[13]
-        size: i64 = 4 if family == 0x11 else 16 if family == 0x21 else 0
-        if n < 20 + 2 * size and n < length:
-            return 0
-        if size > 0 and length >= 20 + 2 * size:
-            self.destination = address_text(octets[16 + size : 16 + 2 * size]) + port_text(octets, 18 + 2 * size)
-        return self._passed(length)
-
-    def _passed(self, length: i64) -> i64:
-        self.requested(self.place + length, b"")
-        self.answered(True, self.at1 if self.asker == 0 else self.at0, b"")
-        self.answer_frame = 0
+        else:
+            chosen: bool = negotiates and octets[at] == 2
+            self.answer_code = octets[at + 4] if chosen else 0
+            self.answered(self.answer_code != 0, self.place + length, b"")
+            self.over = self.answer_code == 0
         return length
 
 
@@ -419,6 +253,4 @@ def binary_dialogue(protocol: i64, asker: i64, begun0: i64, begun1: i64) -> Bloc
         return PostgresDialogue(protocol, asker, begun0, begun1)
     if protocol == MYSQL:
         return MysqlDialogue(protocol, asker, begun0, begun1)
-    if protocol == PROXY:
-        return ProxyDialogue(protocol, asker, begun0, begun1)
-    return SocksDialogue(SOCKS5 if protocol == SOCKS5 else SOCKS4, asker, begun0, begun1)
+    return RdpDialogue(protocol, asker, begun0, begun1)

@@ -28,10 +28,13 @@ from tcpscope.state.dialogue import (
 
 # SASL mechanisms that show the password (RFC 4616, and the LOGIN of old clients)
 _SHOWN: Final = frozenset((b"PLAIN", b"LOGIN", b'"PLAIN"', b'"LOGIN"'))
+# What a client says that does not want to go on with its login
+_NO_LOGIN: Final = frozenset((b"*", b"QUIT", b"RSET", b"NOOP"))
 # Commands that tell FTP from SMTP behind the same greeting (RFC 959, RFC 2389, RFC 4217)
 _FTP_COMMANDS: Final = frozenset(
     (b"USER", b"PASS", b"AUTH", b"FEAT", b"SYST", b"OPTS", b"PBSZ", b"PROT", b"ACCT", b"CLNT")
 )
+MAX_CHUNK: Final = 1 << 32  # bytes of mail that BDAT announces (RFC 3030)
 _ANONYMOUS: Final = frozenset((b"ANONYMOUS", b"FTP"))
 # Replies of NNTP that a list follows (RFC 3977 section 3.1.1)
 _NNTP_LISTS: Final = frozenset((b"100", b"101", b"215", b"220", b"221", b"222", b"224", b"225", b"230", b"231"))
@@ -39,7 +42,7 @@ _NNTP_LISTS: Final = frozenset((b"100", b"101", b"215", b"220", b"221", b"222", 
 
 @mypyc_attr(acyclic=True, allow_interpreted_subclasses=False)
 class LoginDialogue(TextDialogue):
-    """Lines, with a login that may need a further line of the client."""
+    """Lines, with a login or mail that comes in a further line of the client."""
 
     def __init__(self, protocol: i64, asker: i64, begun0: i64, begun1: i64) -> None:
         super().__init__(protocol, asker, begun0, begun1, b"\n")
@@ -55,11 +58,15 @@ class LoginDialogue(TextDialogue):
             self.revealed(self.login)
 
     def login_line(self, text: bytes) -> bool:
-        """True if this line of the client is the login that the server has asked for."""
+        """True if this line of the client is the login or mail that the server has asked for."""
         if not self.wanted:
             return False
         self.wanted = False
-        if text.strip() != b"*":
+        line: bytes = text.strip().upper()
+        if self.login == PLAIN_MAIL:
+            if line != b".":
+                self.revealed(PLAIN_MAIL)
+        elif len(line) > 0 and line not in _NO_LOGIN:
             self.revealed(self.login)
         self.login = PLAIN_NOTHING
         return True
@@ -124,8 +131,9 @@ class ReplyDialogue(LoginDialogue):
                 self.revealed(PLAIN_PASSWORD)
             elif words[1] == b"SASL":
                 self.sasl(words[1:])
-        elif verb == b"BDAT":
-            self.revealed(PLAIN_MAIL)
+        elif verb == b"BDAT" and len(words) > 1 and words[1].isdigit() and 0 < int(words[1][:20]) < MAX_CHUNK:
+            if len(words) == 2 or words[2] == b"LAST":
+                self.revealed(PLAIN_MAIL)
 
     def _tell(self, verb: bytes) -> None:
         """Which of the protocols with a "220" greeting it is."""
@@ -182,15 +190,14 @@ class ReplyDialogue(LoginDialogue):
         elif code[:1] == b"1":
             return  # preliminary
         if code == b"354":
-            self.revealed(PLAIN_MAIL)
-            return
+            self.login = PLAIN_MAIL
         good: bool = code == b"220"
         if self.protocol == FTP:
             good = code == b"234" or code == b"334"
         elif self.protocol == NNTP:
             good = code == b"382"
         self._reply(good, text)
-        if code == b"334" or code == b"383":
+        if code == b"334" or code == b"383" or code == b"354":
             self.asks_login()
 
     def _reply(self, good: bool, text: bytes) -> None:

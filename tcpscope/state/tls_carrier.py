@@ -18,6 +18,7 @@ from tcpscope.state.dialogue import (
     POP3,
     POSTGRESQL,
     PROXY,
+    RDP,
     REFUSED,
     REPLIES,
     SIEVE,
@@ -27,7 +28,8 @@ from tcpscope.state.dialogue import (
     XMPP,
     Dialogue,
 )
-from tcpscope.state.dialogue_binary import PG_GSS, PG_SSL, PROXY2, big32, binary_dialogue
+from tcpscope.state.dialogue_binary import PG_GSS, PG_SSL, RDP_REQUEST, big32, binary_dialogue
+from tcpscope.state.dialogue_proxy import PROXY2, proxy_dialogue
 from tcpscope.state.dialogue_text import text_dialogue
 
 UNKNOWN: Final = -1
@@ -66,10 +68,11 @@ _BEGINNINGS: Final[tuple[tuple[bytes, int, bool], ...]] = (
     (b"PROXY ", PROXY, True),
     (PROXY2, PROXY, True),
 )
-_BINARY: Final = frozenset((LDAP, POSTGRESQL, MYSQL, SOCKS4, SOCKS5, PROXY))
+_BINARY: Final = frozenset((LDAP, POSTGRESQL, MYSQL, RDP))
 # First bytes that are worth a look; of MySQL's greeting it is the length.
 _FIRST: Final = frozenset(
-    [row[0][0] for row in _BEGINNINGS] + [0, 4, 5, 0x30, 0x3A]  # PostgreSQL, SOCKS 4, SOCKS 5, LDAP, an IRC prefix
+    [row[0][0] for row in _BEGINNINGS]
+    + [0, 3, 4, 5, 0x30, 0x3A]  # PostgreSQL, RDP, SOCKS 4, SOCKS 5, LDAP, an IRC prefix
 )
 
 
@@ -86,6 +89,10 @@ def recognise(data: bytes, start: i64, end: i64) -> i64:
             return MORE if n < 4 or big32(data, start) == 8 else UNKNOWN
         code: i64 = big32(data, start + 4)
         return POSTGRESQL * 2 + 1 if big32(data, start) == 8 and (code == PG_SSL or code == PG_GSS) else UNKNOWN
+    if first == 3:
+        if n < 6:
+            return MORE if n < 2 or data[start + 1] == 0 else UNKNOWN
+        return RDP * 2 + 1 if data[start + 1] == 0 and data[start + 5] == RDP_REQUEST else UNKNOWN
     if first == 4 or first == 5:
         return _socks(data, start, n)
     if first == 0x30:
@@ -230,7 +237,9 @@ class Carrier:
         self.head_side = -1
         asker: i64 = side if told & 1 != 0 else 1 - side
         protocol: i64 = told >> 1
-        if protocol in _BINARY:
+        if protocol > CONNECT:
+            self.current = proxy_dialogue(protocol, asker, self.begun0, self.begun1)
+        elif protocol in _BINARY:
             self.current = binary_dialogue(protocol, asker, self.begun0, self.begun1)
         else:
             self.current = text_dialogue(protocol, asker, self.begun0, self.begun1)
