@@ -70,10 +70,11 @@ _BEGINNINGS: Final[tuple[tuple[bytes, int, bool], ...]] = (
 )
 _BINARY: Final = frozenset((LDAP, POSTGRESQL, MYSQL, RDP))
 # First bytes that are worth a look; of MySQL's greeting it is the length.
-_FIRST: Final = frozenset(
+_WORTH: Final = frozenset(
     [row[0][0] for row in _BEGINNINGS]
     + [0, 3, 4, 5, 0x30, 0x3A]  # PostgreSQL, RDP, SOCKS 4, SOCKS 5, LDAP, an IRC prefix
 )
+_FIRST: Final = bytes([1 if octet in _WORTH else 0 for octet in range(256)])
 
 
 def recognise(data: bytes, start: i64, end: i64) -> i64:
@@ -82,7 +83,7 @@ def recognise(data: bytes, start: i64, end: i64) -> i64:
     first: i64 = data[start]
     if n > 5 and data[start + 2] == 0 and data[start + 3] == 0 and data[start + 4] == 10 and data[start + 5] != 0:
         return MYSQL * 2
-    if first not in _FIRST:
+    if _FIRST[first] == 0:
         return UNKNOWN
     if first == 0:
         if n < 8:

@@ -252,7 +252,7 @@ class TlsConnection:
             if acked > self.data_ack1:
                 self.data_ack1 = acked
             exhausted = is_exhausted(self.segments1, self.next1)
-        if self.carrier is not None or position == 0:
+        if self.carrier is not None or not self.spoken:
             self._plain(side, seg.data, seg.payload, seg.payload + length, position, seg.frame, seg.time_ns, acked)
         if exhausted:
             self._give_up()
