@@ -48,7 +48,9 @@ class Quantiles:
                     shift: i64 = number - 1 if number > 0 else 0
                     mantissa: i64 = column + 32 if number > 0 else column
                     low: i64 = mantissa << shift
-                    middle: i64 = low + low // mantissa // 2 if shift > 0 else low  # the sum of both ends may be too large
+                    middle: i64 = (
+                        low + low // mantissa // 2 if shift > 0 else low
+                    )  # the sum of both ends may be too large
                     return max(self.minimum, min(self.maximum, middle))
         return self.maximum
 
