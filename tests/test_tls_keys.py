@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 import tcpscope
 from tcpscope.cli.main import run
 from tcpscope.options import Options
-from tcpscope.report.model import ConnectionReport, TlsReport
+from tcpscope.report.model import ConnectionReport
+from tcpscope.report.model_tls import TlsReport
 from tests.captures import SAMPLES
 from tests.rule_cases import CLOSED, ended
 from tests.tls_builder import C, S, Talk

@@ -13,7 +13,8 @@ from tcpscope.rules import words
 from tcpscope.rules.base import bounded
 
 if TYPE_CHECKING:
-    from tcpscope.report.model import ConnectionReport, TlsReport
+    from tcpscope.report.model import ConnectionReport
+    from tcpscope.report.model_tls import TlsReport
     from tcpscope.rules.base import Finding
 
 MET: Final = "met"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tcpscope.crypto.certificates import CertificateReport, Examined
-from tcpscope.report.model import TlsMessage, TlsProof, TlsReport
+from tcpscope.report.model_tls import TlsAlert, TlsHandshake, TlsMessage, TlsProof, TlsReport, TlsSuite
 from tcpscope.rules import verdicts
 from tcpscope.rules.tls_outcome import alert_name
 from tcpscope.state.facts import SERVER
@@ -20,18 +20,20 @@ from tcpscope.state.tls_log import (
     TlsLog,
     event_name,
 )
-from tcpscope.state.tls_outcome import CANNOT_TELL, YES
+from tcpscope.state.tls_outcome import CANNOT_TELL, END_ALERT, END_FIN, END_NAMES, END_NONE, YES, Outcome
 from tcpscope.state.tls_secrets import KEY_NAMES
-from tcpscope.wire import tls
+from tcpscope.wire import strength, tls
 from tcpscope.wire.cipher_names import CIPHER_NAMES
 from tcpscope.wire.fingerprint import ja3, ja3s, ja4
 from tcpscope.wire.tls import is_draft, is_grease
-from tcpscope.wire.tls_hello import ClientHello, alpn_first, alpn_list, vector16
+from tcpscope.wire.tls_hello import EXT_PSK, ClientHello, alpn_first, alpn_list, vector16
+from tcpscope.wire.tls_parameters import group_name, scheme_name
 
 if TYPE_CHECKING:
     from tcpscope.state.connection import Connection
 
 SIDES: Final = ("client", "server")
+LEVEL_NAMES: Final = {1: "warning", 2: "fatal"}
 VERSION_NAMES: Final = {
     0x0002: "SSL 2.0",
     0x0300: "SSL 3.0",
@@ -69,7 +71,87 @@ def tls_report(conn: Connection) -> TlsReport | None:
         server_random=answer.random.hex() if answer is not None and answer.random else None,
         keys=KEY_NAMES[log.keys] or None,
         proofs=tuple(TlsProof(one.frame, SIDES[one.role], event_name(one.message), one.good) for one in log.proofs),
+        suite=_suite(log, outcome),
+        groups_offered=() if hello is None else tuple(group_name(number) for number in _numbers(hello.groups)),
+        key_shares=() if hello is None else tuple(group_name(number) for number in _numbers(hello.key_shares)),
+        group=_group(log),
+        prime_bits=log.prime_bits or None,
+        client_signature=None if log.client_scheme < 0 else scheme_name(log.client_scheme),
+        server_signature=None if log.server_scheme < 0 else scheme_name(log.server_scheme),
+        resumption=_resumption(log, outcome),
+        handshake=_handshake(conn, log, outcome),
+        alerts=_alerts(log),
+        alert_count=log.alert_count,
     )
+
+
+def _suite(log: TlsLog, outcome: Outcome) -> TlsSuite | None:
+    """The suite that the server chose; None of one that is not known."""
+    answer = log.server_hello or log.retry
+    if answer is None or outcome.cipher < 0:
+        return None
+    made = strength.properties(outcome.cipher, psk=answer.has(EXT_PSK), share=answer.group >= 0)
+    if made is None:
+        return None
+    word, reasons = strength.strength(made, log.prime_bits)
+    return TlsSuite(word, reasons, *made[:6])
+
+
+def _group(log: TlsLog) -> str | None:
+    """The group of the server's key share, or of its ServerKeyExchange."""
+    hello = log.server_hello
+    number = hello.group if hello is not None and hello.group >= 0 else log.group
+    return None if number < 0 else group_name(number)
+
+
+def _resumption(log: TlsLog, outcome: Outcome) -> str | None:
+    """By what a session was resumed. A client with a ticket does not count on its session ID (RFC 5077 section 3.4)."""
+    if outcome.resumed != YES:
+        return None
+    if log.is_tls13():
+        return "psk"
+    hello = log.client_hello
+    return "ticket" if hello is not None and hello.ticket > 0 else "session-id"
+
+
+def _alerts(log: TlsLog) -> tuple[TlsAlert, ...]:
+    return tuple(
+        TlsAlert(
+            one.frame,
+            _role(log, one.side),
+            None if one.encrypted() else alert_name(one.description),
+            None if one.encrypted() else LEVEL_NAMES.get(one.level, str(one.level)),
+            one.time_ns,
+        )
+        for one in log.alerts
+    )
+
+
+def _handshake(conn: Connection, log: TlsLog, outcome: Outcome) -> TlsHandshake:
+    """Who ended the handshake and how, and where its time went."""
+    asked, over = outcome.asked, outcome.over
+    if outcome.completed:
+        side = None if over is None else _role(log, over.side)
+        ended = TlsHandshake("finished", side, None if over is None else over.frame)
+    elif outcome.ended_how == END_NONE or outcome.ended_side < 0:
+        return TlsHandshake()
+    else:
+        frame = over.frame if over is not None else None
+        if outcome.ended_how != END_ALERT:
+            sent = conn.side(outcome.ended_side).opened()
+            frame = (sent.fin_frame if outcome.ended_how == END_FIN else sent.rst_frame) or None
+        alert = alert_name(outcome.alert) if outcome.alert >= 0 else None
+        ended = TlsHandshake(END_NAMES[outcome.ended_how], _role(log, outcome.ended_side), frame, alert)
+    if asked is None or over is None:
+        return ended
+    span = max(0, over.time_ns - asked.begin_ns)
+    if min(asked.thought0, over.thought0) < 0:
+        return ended._replace(duration_ns=span)
+    thought = [over.thought0 - asked.thought0, over.thought1 - asked.thought1]
+    # A clock that steps back takes nothing from the shares (docs/numbers.md), but from the time between the two frames.
+    first = min(thought[asked.side], span)
+    second = min(thought[1 - asked.side], span - first)
+    return ended._replace(duration_ns=span, client_ns=first, server_ns=second, network_ns=span - first - second)
 
 
 def _role(log: TlsLog, side: int) -> str:
@@ -94,6 +176,8 @@ def _messages(log: TlsLog) -> tuple[TlsMessage, ...]:
 def _message(log: TlsLog, event: TlsEvent) -> TlsMessage:
     """``message`` is what the wire shows, with or without keys."""
     name, inside = event_name(event.code), None
+    if event.record < 0 and event.code == ALERT_SEEN:
+        return TlsMessage(event.frame, _role(log, event.side), name, event.time_ns, alert=alert_name(event.detail))
     if event.record >= 0 and event.code != APPLICATION_DATA_SEEN:
         inside = f"Alert: {alert_name(event.detail)}" if event.code == ALERT_SEEN else name
         name = event_name(_CLOSED[event.record])

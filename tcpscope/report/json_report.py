@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from tcpscope.report import model
+from tcpscope.report import model, model_tls
 from tcpscope.report.quantities import rfc3339, seconds
 
 if TYPE_CHECKING:
@@ -327,7 +327,7 @@ def _carrier(carrier: model.CarrierReport) -> Object:
     }
 
 
-def _tls(tls: model.TlsReport, carrier: model.CarrierReport | None) -> Object:
+def _tls(tls: model_tls.TlsReport, carrier: model.CarrierReport | None) -> Object:
     return {
         "verdict": tls.verdict,
         "version": tls.version,
@@ -344,13 +344,33 @@ def _tls(tls: model.TlsReport, carrier: model.CarrierReport | None) -> Object:
                 "side": one.side,
                 "message": one.message,
                 "decrypted": one.decrypted,
+                "alert": one.alert,
                 "time": _time(one.time_ns),
             }
             for one in tls.messages
         ],
         "message_count": tls.message_count,
+        "handshake": _tls_handshake(tls.handshake),
+        "resumption": tls.resumption,
+        "suite": None if tls.suite is None else tls.suite._asdict(),
+        "group": tls.group,
+        "prime_bits": tls.prime_bits,
+        "signature": {"client": tls.client_signature, "server": tls.server_signature},
+        "alerts": [
+            {
+                "frame": one.frame,
+                "side": one.side,
+                "alert": one.alert,
+                "level": one.level,
+                "time": _time(one.time_ns),
+            }
+            for one in tls.alerts
+        ],
+        "alert_count": tls.alert_count,
         "versions_offered": list(tls.versions_offered),
         "cipher_suites_offered": list(tls.ciphers_offered),
+        "groups_offered": list(tls.groups_offered),
+        "key_shares": list(tls.key_shares),
         "alpn_offered": list(tls.alpn_offered),
         "client_random": tls.client_random,
         "server_random": tls.server_random,
@@ -358,6 +378,20 @@ def _tls(tls: model.TlsReport, carrier: model.CarrierReport | None) -> Object:
         "carrier": None if carrier is None else _carrier(carrier),
         "proofs": [one._asdict() for one in tls.proofs],
         "certificates": [one._asdict() for one in tls.certificates],
+    }
+
+
+def _tls_handshake(handshake: model_tls.TlsHandshake) -> Object:
+    shares = {"client": handshake.client_ns, "server": handshake.server_ns, "network": handshake.network_ns}
+    return {
+        "duration": _seconds(handshake.duration_ns),
+        "shares": None if handshake.client_ns is None else {name: _seconds(span) for name, span in shares.items()},
+        "ended": {
+            "how": handshake.ended_how,
+            "by": handshake.ended_by,
+            "frame": handshake.ended_frame,
+            "alert": handshake.alert,
+        },
     }
 
 

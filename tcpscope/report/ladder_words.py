@@ -12,6 +12,7 @@ from tcpscope.report.model import SEVERITIES, ConnectionReport, SynOptions
 from tcpscope.report.quantities import size
 from tcpscope.report.text_connection import CLOSED, OPENED, TIME_WAIT
 from tcpscope.report.text_connections import closed
+from tcpscope.report.text_tls import tls_summary
 from tcpscope.rules import words
 from tcpscope.state.facts import CAUSE_NAMES
 from tcpscope.state.wireshark import FLAG_NAMES
@@ -76,7 +77,7 @@ PHASE_TEXTS: Final = (_opening_text, _data_text, _closing_text, _waiting_text)
 
 
 def remarks_of(report: ConnectionReport, other_parts: Sequence[int]) -> list[str]:
-    """What is said above the diagram: what the capture lacks, and where it was taken."""
+    """What is said above the diagram: what the capture lacks, where it was taken, how TLS came out."""
     remarks = []
     if report.one_sided:
         remarks.append("only one direction was captured: much cannot be told")
@@ -90,6 +91,8 @@ def remarks_of(report: ConnectionReport, other_parts: Sequence[int]) -> list[str
     point = capture_point(report)
     if point:
         remarks.append(point)
+    if report.tls is not None:
+        remarks += [f"TLS {line}" for line in tls_summary(report.tls)]
     return remarks
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tcpscope.crypto.certificates import CertificateReport
 from tcpscope.report.community_id import community_id
+from tcpscope.report.model_tls import TlsReport
 from tcpscope.rules.words import address_port
 
 if TYPE_CHECKING:
@@ -91,54 +91,6 @@ class Side(NamedTuple):
     syn: SynOptions | None
     traffic: Traffic
     rtt: Spread
-
-
-class TlsMessage(NamedTuple):
-    """A TLS handshake message, alert or first record of its kind, with the frame that completed it."""
-
-    frame: int
-    side: str
-    message: str
-    time_ns: int | None = None
-    decrypted: str | None = None  # the message inside, where ``message`` is an encrypted record that a key opened
-
-    @property
-    def known_as(self) -> str:
-        """What is known of it: the message inside, if a key opened the record."""
-        return self.decrypted or self.message
-
-
-class TlsProof(NamedTuple):
-    """A Finished or CertificateVerify that was checked with keys: ``verified`` if it fits the handshake."""
-
-    frame: int
-    side: str
-    message: str
-    verified: bool
-
-
-class TlsReport(NamedTuple):
-    """The TLS handshake on top of a connection."""
-
-    verdict: str
-    version: str | None
-    cipher_suite: str | None
-    sni: str | None
-    alpn: str | None
-    resumed: bool | None
-    ja3: str | None
-    ja3s: str | None
-    ja4: str | None
-    messages: tuple[TlsMessage, ...]
-    message_count: int  # more than len(messages) where the list was cut
-    certificates: tuple[CertificateReport, ...] = ()
-    versions_offered: tuple[str, ...] = ()
-    ciphers_offered: tuple[str, ...] = ()
-    alpn_offered: tuple[str, ...] = ()
-    client_random: str | None = None
-    server_random: str | None = None
-    keys: str | None = None  # where a key came from: "log", "capture"; None without one
-    proofs: tuple[TlsProof, ...] = ()
 
 
 class CarrierReport(NamedTuple):

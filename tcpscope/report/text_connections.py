@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from tcpscope.report.escape import printable
-from tcpscope.report.model import SEVERITIES, ConnectionReport, HostPort, TlsReport
+from tcpscope.report.model import SEVERITIES, ConnectionReport, HostPort
+from tcpscope.report.model_tls import TlsReport
 from tcpscope.report.quantities import size
 from tcpscope.report.style import Style
 from tcpscope.report.table import table, table_width

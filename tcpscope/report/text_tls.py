@@ -1,13 +1,14 @@
-"""The TLS part of one connection in full, for ``analyze --connection``."""
+"""The TLS part of one connection in full, for ``analyze --connection``; the gist of it for ``show``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tcpscope.crypto.certificates import CertificateReport
 from tcpscope.report.escape import printable
-from tcpscope.report.model import CarrierReport, ConnectionReport, TlsReport
+from tcpscope.report.model import CarrierReport, ConnectionReport
+from tcpscope.report.model_tls import TlsReport, TlsSuite
 from tcpscope.report.quantities import relative
 from tcpscope.report.style import Style
 from tcpscope.report.table import table
@@ -29,20 +30,29 @@ CARRIERS: Final = {
 }
 """Names of the protocols that TLS begins behind; of the others it is their abbreviation in capitals."""
 
-MAX_NAME: Final = 80  # characters of one of a certificate's names
+MAX_NAME: Final = 80  # characters of one of a certificate's names, or of a protocol
+MAX_LISTED: Final = 8  # of what the client offered
+
+RESUMED: Final = {
+    "session-id": "resumed by session ID",
+    "ticket": "resumed by ticket",
+    "psk": "by a pre-shared key",
+}
 
 
 def tls_text(style: Style, connection: ConnectionReport, tls: TlsReport) -> str:
     """The handshake, its messages and certificates."""
-    facts = [tls.verdict, tls.version, tls.cipher_suite]
+    facts: list[str | None] = [tls.verdict, tls.version, tls.cipher_suite]
     facts.append(f"server name {printable(tls.sni)}" if tls.sni else None)
     facts.append(f"ALPN {printable(tls.alpn)}" if tls.alpn else None)
-    facts.append("resumed" if tls.resumed else None)
+    facts.append(RESUMED.get(tls.resumption or "", "resumed") if tls.resumed else None)
     title = style.paint("TLS", "head") + ": " + ", ".join(fact for fact in facts if fact)
     prints = [f"{name} {value}" for name, value in (("JA3", tls.ja3), ("JA3S", tls.ja3s), ("JA4", tls.ja4)) if value]
-    lines = [style.wrap(title, "  ", ""), *(style.paint(f"  {line}", "dim") for line in prints)]
+    lines = [style.wrap(title, "  ", "")]
     if connection.carrier is not None:
         lines.append(style.wrap(_carrier(connection.carrier), "    ", "  "))
+    lines += [style.wrap(line, "    ", "  ") for line in (*tls_summary(tls), *_offered(tls))]
+    lines += [style.paint(f"  {line}", "dim") for line in prints]
     if tls.keys is not None:
         lines.append(style.wrap(_keys(tls), "    ", "  "))
     rows = [
@@ -65,6 +75,72 @@ def _carrier(carrier: CarrierReport) -> str:
     aim = "" if named else f"; to {printable(carrier.destination or '')}"
     name = CARRIERS.get(carrier.protocol, carrier.protocol.upper())
     return f"begins behind {name}{': ' if steps else ''}{steps}{aim}"
+
+
+def tls_summary(tls: TlsReport) -> Iterator[str]:
+    """What protects the connection, and how the handshake came out and where its time went: a sentence each."""
+    if tls.suite is not None:
+        yield _protection(tls, tls.suite)
+    if tls.client_signature:
+        yield f"client proved by {tls.client_signature}"
+    ended = _ended(tls)
+    if ended:
+        yield f"handshake: {ended}"
+
+
+def _protection(tls: TlsReport, suite: TlsSuite) -> str:
+    """The cipher suite by its parts."""
+    exchange = f"key exchange {suite.key_exchange}"
+    exchange += f" on {tls.group}" if tls.group else ""
+    exchange += f" with a prime of {tls.prime_bits} bits" if tls.prime_bits else ""
+    secrecy = "forward secrecy" if suite.forward_secrecy else "no forward secrecy"
+    proof = f"server proved by {suite.authentication}" if suite.authentication != "none" else "server not proved"
+    proof += f" ({tls.server_signature})" if tls.server_signature else ""
+    if tls.resumption in ("session-id", "ticket"):
+        proof += ", all this when the session began"
+    cipher = f"{suite.cipher} with {suite.bits} bits, {suite.mode}" if suite.bits else "no encryption"
+    reasons = f" ({', '.join(suite.reasons)})" if suite.reasons else ""
+    return f"cipher suite: {suite.strength}{reasons}: {exchange}, {secrecy}, {proof}; {cipher}"
+
+
+def _ended(tls: TlsReport) -> str:
+    """Who ended the handshake, and where its time went."""
+    handshake = tls.handshake
+    who = f"the {handshake.ended_by}" if handshake.ended_by else "a side"
+    ways = {
+        "finished": f"completed by {who}'s Finished" if handshake.ended_by else "completed",
+        "alert": f"ended by {who}'s alert {handshake.alert}",
+        "fin": f"ended by {who}'s FIN",
+        "reset": f"ended by {who}'s RST",
+    }
+    text = ways.get(handshake.ended_how or "", "")
+    if text and handshake.ended_frame is not None:
+        text += f" ({words.frames([handshake.ended_frame])})"
+    if handshake.duration_ns is not None:
+        text += f", {words.span(handshake.duration_ns)} after the ClientHello"
+    shares = (handshake.client_ns, handshake.server_ns, handshake.network_ns)
+    names = ("the client thought", "the server thought", "on the network")
+    spans = [f"{name} {words.span(span)}" for name, span in zip(names, shares, strict=True) if span]
+    return f"{text}: {', '.join(spans)}" if spans else text
+
+
+def _offered(tls: TlsReport) -> Iterator[str]:
+    """What the client offered."""
+    lists = [list(tls.versions_offered)]
+    lists.append([words.plural(len(tls.ciphers_offered), "cipher suite")] if tls.ciphers_offered else [])
+    lists.append([f"groups {_some(tls.groups_offered)}"] if tls.groups_offered else [])
+    lists.append([f"key shares {_some(tls.key_shares)}"] if tls.key_shares else [])
+    lists.append([f"ALPN {printable(_some(tls.alpn_offered))}"] if tls.alpn_offered else [])
+    text = "; ".join(", ".join(some) for some in lists if some)
+    if text:
+        yield f"offered: {text}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of a list, each cut to a length that a line can bear."""
+    shown = ", ".join(name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in names[:MAX_LISTED])
+    rest = len(names) - MAX_LISTED
+    return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def _keys(tls: TlsReport) -> str:
