@@ -288,6 +288,18 @@ def test_floods_are_counted_and_bounded() -> None:
     assert len(empty.log.faults) <= MAX_FAULTS
 
 
+def test_an_empty_record_is_one_only_if_another_follows() -> None:
+    """Nine bytes that begin like an empty record are Modbus' answer to a request that begins like a ClientHello."""
+    hello = Talk().say(C, handshake(client_hello()))
+    answered = track(hello.say(S, bytes.fromhex("160301000003008001")), fin=(True, False))
+    assert "tls-record-empty" not in answered.slugs()
+    assert "tls-server-hello-missing-closed" in answered.slugs()
+    other = Talk().say(C, handshake(client_hello())).say(S, record(HANDSHAKE, b""), b"plain text")
+    assert "tls-record-empty" not in track(other).slugs()
+    real = Talk().say(C, handshake(client_hello())).say(S, record(HANDSHAKE, b""), handshake(server_hello()))
+    assert track(real).fault("tls-record-empty").count == 1
+
+
 def test_a_message_of_sixteen_mebibytes_is_refused() -> None:
     talk = Talk().say(C, handshake(client_hello()))
     talk.say(

@@ -50,6 +50,7 @@ class TlsSide(ProtectedReader):
         self.body: i64 = SKIP
         self.small: bytes = b""
         self.records: i64 = 0
+        self.first_empty: i64 = -1  # content type of the first record, if that is empty where it must not be
         self.last_kind: i64 = -1
         self.last_length: i64 = 0
         self.last_frame: i64 = 0
@@ -172,6 +173,9 @@ class TlsSide(ProtectedReader):
             self.state = DEAD_PROTOCOL
             return
         self.records += 1
+        if self.first_empty >= 0:
+            self.fault(f.RECORD_EMPTY, self.first_empty, 0)
+            self.first_empty = -1
         self.kind = kind
         self.version = version
         self.length = length
@@ -192,7 +196,7 @@ class TlsSide(ProtectedReader):
             if not self._seal():
                 self._application_data(APPLICATION_DATA_SEEN, length)
         elif length == 0:
-            self.fault(f.RECORD_EMPTY, kind, 0)
+            self._empty(kind)
         elif kind == tls.HANDSHAKE:
             self._handshake(length)
         elif kind == tls.ALERT:
@@ -208,6 +212,13 @@ class TlsSide(ProtectedReader):
         else:
             self._seal()
 
+    def _empty(self, kind: i64) -> None:
+        """A record without a body. Five bytes alone prove none: that it is the first one counts once another follows."""
+        if self.records == 1:
+            self.first_empty = kind
+        else:
+            self.fault(f.RECORD_EMPTY, kind, 0)
+
     def _seal(self) -> bool:
         """Have the body of the record collected, if there is a key for it."""
         if not self.seal():
@@ -222,7 +233,7 @@ class TlsSide(ProtectedReader):
         the first bytes of all: an answer in another protocol is told as such.
         """
         self.state = DEAD_PROTOCOL
-        if self.last_kind == tls.ALERT or self.records == 0:
+        if self.last_kind == tls.ALERT or self.records == 0 or self.first_empty >= 0:
             return
         if kind < tls.CHANGE_CIPHER_SPEC or kind > tls.HEARTBEAT:
             self.fault(f.RECORD_TYPE_UNKNOWN, kind, 0)
