@@ -133,6 +133,9 @@ def _decoding(chain: Chain, about: Connection) -> Iterator[Trouble]:
         elif not one.sound:
             what = "has an extension that cannot be read: what it is for is not judged"
             yield chain.trouble(c.UNDECODABLE, position, serious=False, what=what)
+        elif not one.usable and one.key != "unknown":
+            what = f"has a key that is too large for signatures to be checked with it ({one.key_text})"
+            yield chain.trouble(c.UNDECODABLE, position, serious=False, what=what)
 
 
 def _dates(chain: Chain, about: Connection) -> Iterator[Trouble]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 
 from tcpscope.crypto.trust import PEM, read_file
-from tcpscope.crypto.x509 import Certificate
+from tcpscope.crypto.x509 import Certificate, is_usable
 from tcpscope.errors import SourceError
 
 GOOD: Final = "good"
@@ -106,6 +106,8 @@ def _length(der: bytes, at: int) -> tuple[int, int]:
 
 def _signed(response: ocsp.OCSPResponse, issuer: Certificate) -> bool | None:
     """By the issuer itself, or by a responder that it appointed (RFC 6960 section 4.2.2.2)."""
+    if not issuer.usable:
+        return None
     keys = [issuer.parsed.public_key()]
     for responder in response.certificates[:5]:
         try:
@@ -113,7 +115,7 @@ def _signed(response: ocsp.OCSPResponse, issuer: Certificate) -> bool | None:
             purposes = responder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         except Exception:
             continue
-        if OCSP_SIGNING in {oid.dotted_string for oid in purposes}:
+        if OCSP_SIGNING in {oid.dotted_string for oid in purposes} and is_usable(responder.public_key()):
             keys.append(responder.public_key())
     answers = [_verify(key, response) for key in keys]
     if True in answers:
@@ -173,7 +175,7 @@ def _listed(
     issuers: Sequence[Certificate],
     moment: datetime | None,
 ) -> Status:
-    keys = [issuer.parsed.public_key() for issuer in issuers if issuer.parsed.subject == one.issuer]
+    keys = [issuer.parsed.public_key() for issuer in issuers if issuer.usable and issuer.parsed.subject == one.issuer]
     if not any(one.is_signature_valid(key) for key in keys):  # type: ignore[arg-type]
         return Status(None, "the signature of the list cannot be checked")
     entry = one.get_revoked_certificate_by_serial_number(certificate.serial)

@@ -91,10 +91,7 @@ class Transcript:
         self._certificates[role] = (form, data[4:])
 
     def key(self, role: int) -> object | None:
-        """The public key of a side's certificate; None if it cannot be read."""
+        """The public key of a side's certificate; None if it cannot be read, or is too large to be used."""
         chain = entries(*self._certificates[role])
         certificate = read(chain[0].der) if chain else None
-        try:
-            return None if certificate is None else certificate.parsed.public_key()
-        except Exception:
-            return None
+        return certificate.parsed.public_key() if certificate is not None and certificate.usable else None

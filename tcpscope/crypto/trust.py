@@ -75,6 +75,8 @@ class Store:
         """Validation by ``cryptography``, which knows name constraints; why it refuses, or ""."""
         if name is None:
             return "its issuer is constrained to some names, which is not checked for clients"
+        if not all(one.usable for one in (leaf, *others)):
+            return "one of its chain has a key that is too large to be used"
         moment = datetime.fromtimestamp(time_ns / 1e9, UTC)
         try:
             subject = x509.DNSName(name)

@@ -19,6 +19,10 @@ MAX_NAME: Final = 200  # characters of a name that is shown
 MAX_REMEMBERED: Final = 16 * 1024  # bytes of a certificate that is kept for the next connection
 MAX_NAMES: Final = 1000  # alternative names that are looked at
 
+# A signature is checked with no larger RSA key: a hostile one would take a hundred times as long as a real one does.
+MAX_RSA_BITS: Final = 8192
+MAX_EXPONENT_BITS: Final = 64
+
 TLS_FEATURE_STATUS: Final = x509.TLSFeatureType.status_request
 
 # Extensions that path validation here understands; a critical one beyond them makes a certificate unusable (RFC 5280 section 4.2).
@@ -59,6 +63,7 @@ class Certificate:
     key: str  # RSA, EC, DSA, …
     bits: int  # 0 where the kind says it all
     curve: str
+    usable: bool  # its key is not too large to check signatures with
     hash: str  # of its signature: sha256, …; empty where the algorithm has none of its own
     signature: str  # OID
     self_issued: bool
@@ -102,7 +107,7 @@ def _read(der: bytes, parsed: x509.Certificate) -> Certificate:
     constraints = _of(extensions, x509.BasicConstraints)
     purposes = _of(extensions, x509.ExtendedKeyUsage)
     feature = _of(extensions, x509.TLSFeature)
-    kind, bits, curve = _key(parsed)
+    kind, bits, curve, usable = _key(parsed)
     return Certificate(
         der=der,
         parsed=parsed,
@@ -117,6 +122,7 @@ def _read(der: bytes, parsed: x509.Certificate) -> Certificate:
         key=kind,
         bits=bits,
         curve=curve,
+        usable=usable,
         hash=_hash(parsed),
         signature=parsed.signature_algorithm_oid.dotted_string,
         self_issued=parsed.subject == parsed.issuer,
@@ -150,19 +156,27 @@ def _of(extensions: x509.Extensions, kind: type[Kind]) -> Kind | None:
         return None
 
 
-def _key(parsed: x509.Certificate) -> tuple[str, int, str]:
-    """Kind, size and curve of the public key."""
+def _key(parsed: x509.Certificate) -> tuple[str, int, str, bool]:
+    """Kind, size and curve of the public key, and whether signatures are checked with it."""
     try:
         key = parsed.public_key()
     except Exception:
-        return "unknown", 0, ""
+        return "unknown", 0, "", False
+    usable = is_usable(key)
     if isinstance(key, rsa.RSAPublicKey):
-        return "RSA", key.key_size, ""
+        return "RSA", key.key_size, "", usable
     if isinstance(key, ec.EllipticCurvePublicKey):
-        return "EC", key.key_size, key.curve.name
+        return "EC", key.key_size, key.curve.name, usable
     if isinstance(key, dsa.DSAPublicKey):
-        return "DSA", key.key_size, ""
-    return type(key).__name__.removesuffix("PublicKey").lstrip("_"), 0, ""
+        return "DSA", key.key_size, "", usable
+    return type(key).__name__.removesuffix("PublicKey").lstrip("_"), 0, "", usable
+
+
+def is_usable(key: object) -> bool:
+    """Whether checking a signature with this key takes no longer than is reasonable."""
+    if not isinstance(key, rsa.RSAPublicKey):
+        return True
+    return key.key_size <= MAX_RSA_BITS and key.public_numbers().e.bit_length() <= MAX_EXPONENT_BITS
 
 
 def _hash(parsed: x509.Certificate) -> str:
@@ -229,6 +243,8 @@ def _signed_by(child: Certificate, parent: Certificate) -> bool | None:
     wanted = _SIGNERS.get(child.signature)
     if wanted is not None and parent.key != wanted:
         return None if parent.key == "unknown" else False
+    if not parent.usable:
+        return None
     try:
         child.parsed.verify_directly_issued_by(parent.parsed)
     except InvalidSignature:

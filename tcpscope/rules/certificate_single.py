@@ -188,7 +188,8 @@ class CertificateUndecodable(CertificateRule):
     """A certificate cannot be read.
 
     What it does:
-        Reports certificates that are not X.509 in DER, or whose extensions cannot be read. Where the sides agreed on
+        Reports certificates that are not X.509 in DER, whose extensions cannot be read, or whose RSA key is too large
+        to check signatures with (more than 8,192 bits, or an exponent of more than 64). Where the sides agreed on
         another form of certificate (RFC 7250), nothing is said.
 
     Why it matters:
