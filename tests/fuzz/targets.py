@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import capture, decoder, sealed, sealed12, state, tls, whole
+from tests.fuzz import capture, certificate, decoder, sealed, sealed12, state, tls, whole
 from tests.fuzz.target import Target, sample_captures
 
 TARGETS: dict[str, Target] = {
@@ -13,6 +13,7 @@ TARGETS: dict[str, Target] = {
     "tls": Target(tls.run, tls.make, tls.samples),
     "sealed": Target(sealed.run, sealed.make, sealed.samples),
     "sealed12": Target(sealed12.run, sealed12.make, sealed12.samples),
+    "certificate": Target(certificate.run, certificate.make, certificate.samples),
     "state": Target(state.run, state.make, state.samples),
     "whole": Target(whole.run_whole, whole.make, whole.samples),
     "mutants": Target(whole.run_session, whole.make, sample_captures),
