@@ -112,6 +112,32 @@ RECORDED = {
             f"{{ServerKeyExchange}} {{ServerHelloDone}} {{NewSessionTicket}} {{ChangeCipherSpec}} {{Finished}} {CLOSE}"
         ),
     ),
+    ("tls12-npn", 0): (
+        f"ClientHello ClientKeyExchange ChangeCipherSpec {{NextProtocol}} {{Finished}} ApplicationData {CLOSE}",
+        f"{FLIGHT12} NewSessionTicket ChangeCipherSpec {{Finished}} ApplicationData {CLOSE}",
+    ),
+    ("tls12-psk", 0): (
+        f"{CLIENT12} ApplicationData {CLOSE}",
+        f"ServerHello ServerHelloDone NewSessionTicket ChangeCipherSpec {{Finished}} ApplicationData {CLOSE}",
+    ),
+    ("tls13-psk", 0): (
+        f"{CLIENT13} ApplicationData {CLOSE}",
+        "ServerHello ChangeCipherSpec {EncryptedExtensions} {Finished} {NewSessionTicket} ApplicationData " + CLOSE,
+    ),
+    ("tls13-client-auth", 0): (
+        f"ClientHello ChangeCipherSpec {{Certificate}} {{CertificateVerify}} {{Finished}} ApplicationData {CLOSE}",
+        (
+            "ServerHello ChangeCipherSpec {EncryptedExtensions} {CertificateRequest} {Certificate} {CertificateVerify} "
+            f"{{Finished}} {TICKETS} ApplicationData {CLOSE}"
+        ),
+    ),
+    ("tls13-post-handshake-auth", 0): (
+        f"{CLIENT13} ApplicationData {{Certificate}} {{CertificateVerify}} {{Finished}} ApplicationData {CLOSE}",
+        (
+            f"ServerHello ChangeCipherSpec {FLIGHT13} {TICKETS} ApplicationData {{CertificateRequest}} ApplicationData "
+            f"{TICKETS} ApplicationData {CLOSE}"
+        ),
+    ),
     ("tls-bad-record", 0): (
         f"{CLIENT12} ApplicationData {{Alert: bad_record_mac}}",
         f"{FLIGHT12} NewSessionTicket ChangeCipherSpec {{Finished}} ApplicationData",
@@ -127,6 +153,15 @@ def test_the_messages_of_a_recorded_connection(name: str, stream: int) -> None:
     assert tls.keys == "log"
 
 
+UNPROVED = {
+    "tls-fatal-alert": "the server refuses the version",
+    "tls-no-shared-cipher": "the server refuses the cipher suites",
+    "tls-client-hello-unanswered": "the server says nothing",
+    "tls12-unknown-ca": "the client refuses the certificate",
+}
+"""Samples with a key log in which no Finished was sent, and why."""
+
+
 @pytest.mark.parametrize("keys", KEY_LOGS, ids=lambda path: path.stem)
 def test_every_recorded_handshake_is_proved(keys: Path) -> None:
     """Both Finished of each; CertificateVerify where there is one."""
@@ -135,7 +170,8 @@ def test_every_recorded_handshake_is_proved(keys: Path) -> None:
         seen = {(m.side, m.decrypted or m.message) for m in tls.messages}
         wanted = {(side, what) for side, what in seen if what in ("Finished", "CertificateVerify")}
         assert proved(tls) == wanted
-        assert tls.verdict == "failed" or wanted >= {("client", "Finished"), ("server", "Finished")}
+        finished = {("client", "Finished"), ("server", "Finished")}
+        assert wanted & finished == (set() if keys.stem in UNPROVED else finished)
         assert not codes(connection) & {"TS632", "TS633", "TS668"}
 
 

@@ -382,6 +382,156 @@ def tls12_renegotiation(lab: Lab) -> None:
 
 
 @scenario(
+    "tls11-legacy",
+    "TLS 1.1 with a CBC cipher suite",
+    proof=("tls.handshake.version == 0x0302 && tls.handshake.type == 2", "tls.app_data"),
+)
+def tls11_legacy(lab: Lab) -> None:
+    made = authority(lab)
+    old = ("-tls1_1", "-cipher", "ALL@SECLEVEL=0")
+    s_server(lab, *made.issue(with_rsa=True), *old)
+    assert "revres ,olleh" in s_client(lab, made.root_file, 52033, *old)
+
+
+@scenario(
+    "tls12-dhe",
+    "TLS 1.2 with a Diffie-Hellman key exchange over a prime of 2,048 bits, and a CBC cipher suite",
+    proof=(
+        "tls.handshake.ciphersuite == 0x0033 && tls.handshake.type == 2",
+        "tls.handshake.p_len == 256",
+        "tls.app_data",
+    ),
+)
+def tls12_dhe(lab: Lab) -> None:
+    made = authority(lab)
+    s_server(lab, *made.issue(with_rsa=True), "-tls1_2", "-cipher", "DHE-RSA-AES128-SHA")
+    assert "revres ,olleh" in s_client(lab, made.root_file, 52034, "-tls1_2", "-cipher", "DHE-RSA-AES128-SHA")
+
+
+@scenario(
+    "tls12-ccm",
+    "TLS 1.2 with AES in CCM mode and tags of eight bytes, as small devices have it",
+    proof=("tls.handshake.ciphersuite == 0xc0ae && tls.handshake.type == 2", "tls.app_data"),
+)
+def tls12_ccm(lab: Lab) -> None:
+    made = authority(lab)
+    suite = ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-CCM8@SECLEVEL=0")
+    s_server(lab, *made.issue(), *suite)
+    assert "revres ,olleh" in s_client(lab, made.root_file, 52035, *suite)
+
+
+@scenario(
+    "tls12-chacha20",
+    "TLS 1.2 with ChaCha20 and Poly1305",
+    proof=("tls.handshake.ciphersuite == 0xcca9 && tls.handshake.type == 2", "tls.app_data"),
+)
+def tls12_chacha20(lab: Lab) -> None:
+    made = authority(lab)
+    suite = ("-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305")
+    s_server(lab, *made.issue(), *suite)
+    assert "revres ,olleh" in s_client(lab, made.root_file, 52036, *suite)
+
+
+@scenario(
+    "tls12-psk",
+    "TLS 1.2 with a pre-shared key and no certificate at all",
+    proof=(
+        "tls.handshake.ciphersuite == 0x00a8 && tls.handshake.type == 2",
+        "!tls.handshake.type == 11",
+        "tls.app_data",
+    ),
+)
+def tls12_psk(lab: Lab) -> None:
+    made = authority(lab)
+    shared = ("-tls1_2", "-psk", "000102030405060708090a0b0c0d0e0f", "-cipher", "PSK-AES128-GCM-SHA256")
+    s_server(lab, *made.issue(), *shared)
+    assert "revres ,olleh" in s_client(lab, made.root_file, 52037, *shared)
+
+
+@scenario(
+    "tls12-npn",
+    "TLS 1.2 with the old way to choose a protocol: NextProtocol, encrypted, before the client's Finished",
+    proof=("tls.handshake.type == 2 && tls.handshake.extension.type == 13172", "tls.app_data"),
+)
+def tls12_npn(lab: Lab) -> None:
+    made = authority(lab)
+    s_server(lab, *made.issue(), "-tls1_2", "-nextprotoneg", "spdy/3,http/1.1")
+    output = s_client(lab, made.root_file, 52038, "-tls1_2", "-nextprotoneg", "http/1.1")
+    assert "Next protocol: (1) http/1.1" in output, output
+
+
+@scenario(
+    "tls13-ccm",
+    "TLS 1.3 with AES in CCM mode",
+    proof=("tls.handshake.ciphersuite == 0x1304 && tls.handshake.type == 2", "tls.app_data"),
+)
+def tls13_ccm(lab: Lab) -> None:
+    made = authority(lab)
+    suite = ("-tls1_3", "-ciphersuites", "TLS_AES_128_CCM_SHA256")
+    s_server(lab, *made.issue(with_rsa=True), *suite)
+    assert "revres ,olleh" in s_client(lab, made.root_file, 52039, *suite)
+
+
+@scenario(
+    "tls13-chacha20",
+    "TLS 1.3 with ChaCha20 and Poly1305, and a key exchange on secp384r1",
+    proof=("tls.handshake.ciphersuite == 0x1303 && tls.handshake.type == 2", "tls.app_data"),
+)
+def tls13_chacha20(lab: Lab) -> None:
+    made = authority(lab)
+    suite = ("-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", "-groups", "P-384")
+    s_server(lab, *made.issue(), *suite)
+    assert "revres ,olleh" in s_client(lab, made.root_file, 52040, *suite)
+
+
+@scenario(
+    "tls13-psk",
+    "TLS 1.3 with a pre-shared key that both sides were given (external PSK): no certificate",
+    proof=("tls.handshake.type == 2 && tls.handshake.extension.type == 41", "tls.app_data"),
+)
+def tls13_psk(lab: Lab) -> None:
+    made = authority(lab)
+    shared = ("-tls1_3", "-psk", "000102030405060708090a0b0c0d0e0f", "-ciphersuites", "TLS_AES_128_GCM_SHA256")
+    s_server(lab, *made.issue(), *shared)
+    assert "revres ,olleh" in s_client(lab, made.root_file, 52041, *shared)
+
+
+@scenario(
+    "tls13-client-auth",
+    "TLS 1.3 with a client certificate (all of it encrypted, to be seen with the key log)",
+    proof=("tls.app_data",),
+)
+def tls13_client_auth(lab: Lab) -> None:
+    made = authority(lab)
+    chain, key = made.issue("client@example.test")
+    s_server(lab, *made.issue(), "-tls1_3", "-Verify", "2", "-CAfile", str(made.root_file))
+    client = ("-cert", str(chain), "-cert_chain", str(made.intermediate_file), "-key", str(key))
+    assert "revres ,olleh" in s_client(lab, made.root_file, 52042, "-tls1_3", *client)
+
+
+@scenario(
+    "tls13-post-handshake-auth",
+    "TLS 1.3: the server asks for a client certificate only after the handshake (to be seen with the key log)",
+    proof=("tls.handshake.type == 1 && tls.handshake.extension.type == 49", "tls.app_data"),
+)
+def tls13_post_handshake_auth(lab: Lab) -> None:
+    made = authority(lab)
+    client, server = contexts(lab, made, TLS13)
+    client.load_cert_chain(*made.issue("client@example.test"))
+    client.post_handshake_auth = server.post_handshake_auth = True
+    server.load_verify_locations(str(made.root_file))
+    server.verify_mode = ssl.CERT_OPTIONAL
+    talk = Talk(lab, (client, server), lab.pair(443, 52043))
+    talk.exchange()
+    talk.far.verify_client_post_handshake()
+    talk.far.sendall(b"who are you?\n")
+    talk.near.recv(100)
+    talk.exchange()
+    assert talk.far.getpeercert()
+    talk.close()
+
+
+@scenario(
     "smtp-starttls",
     "SMTP on port 25 that turns to TLS 1.2 by STARTTLS",
     proof=('tcp contains "STARTTLS"', "tls.handshake.type == 1", "tls.app_data"),
