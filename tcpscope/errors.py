@@ -33,6 +33,10 @@ class OutputError(TcpscopeError):
     """The report could not be written."""
 
 
+class InterruptedWork(TcpscopeError):  # noqa: N818 (not the program's error)
+    """The user stopped the work (Ctrl-C). The message says how far it was."""
+
+
 class PolicyError(TcpscopeError):
     """A policy file does not say something that can be followed. ``line`` and ``column`` are 1-based; 0: not known."""
 

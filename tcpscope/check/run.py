@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import chain
 from typing import Final, NamedTuple
 
 from tcpscope.check.capture import check_capture, count_check, fails, unreadable
@@ -26,8 +30,9 @@ from tcpscope.check.outcome import (
 )
 from tcpscope.check.policy import Expectation, Finder, Policy
 from tcpscope.crypto.keylog import KeyLog, read_key_logs
-from tcpscope.errors import TcpscopeError
+from tcpscope.errors import InterruptedWork
 from tcpscope.rules import judge_for
+from tcpscope.rules.words import plural
 from tcpscope.version import __version__, compiled
 
 COLLECT_EVERY: Final = 64
@@ -38,6 +43,12 @@ UNCHECKED: Final = "unchecked"
 COST_A_CAPTURE: Final = 0.0008 if compiled() else 0.004
 COST_A_BYTE: Final = 1e-8 if compiled() else 4e-7
 """Rough seconds: a further process pays where it takes over much more than it costs to start."""
+
+OUT_OF_MEMORY: Final = "not checked: there is not enough memory for it"
+NAMED: Final = 3
+"""Captures that are named where there may be many."""
+
+KILLED: Final = "not checked: the process that was to do it was killed, perhaps for its memory"
 
 WORTH: Final = 1.0
 BATCHES_A_WORKER: Final = 8
@@ -66,7 +77,10 @@ class Checker:
         policy = self._policies[task.policy]
         if task.policy not in self._keys:
             self._keys[task.policy] = read_key_logs(policy.options.keylog)
-        result = check_capture(task.input.path, task.policy, policy, self._keys[task.policy])
+        try:
+            result = check_capture(task.input.path, task.policy, policy, self._keys[task.policy])
+        except MemoryError:
+            result = unreadable(task.input.path, task.policy, OUT_OF_MEMORY, name="not-checked")
         self._checked += 1
         if self._checked % COLLECT_EVERY == 0 and not gc.isenabled():
             gc.collect()
@@ -102,17 +116,26 @@ def prepare(inputs: Sequence[Input], finder: Finder) -> Prepared:
 def run(prepared: Prepared, jobs: int = 0, progress: Callable[[int], None] | None = None) -> CheckResult:
     """Check captures. ``jobs``: processes at most, 0 for as many as pay; ``progress`` is told how many captures are done.
 
-    :raises TcpscopeError: a process of those that do the work has died.
+    :raises InterruptedWork: Ctrl-C; the message names captures that have not been checked.
     """
     policies, tasks = prepared
     workers = _workers([task.input for task in tasks], jobs)
     results: dict[int, CaptureResult] = {}
-    done = _here(policies, tasks) if workers < 2 else _spread(policies, tasks, workers)
-    for number, result in done:
-        results[number] = result
-        if progress is not None:
-            progress(len(results))
+    try:
+        for number, result in _here(policies, tasks) if workers < 2 else _spread(policies, tasks, workers):
+            results[number] = result
+            if progress is not None:
+                progress(len(results))
+    except KeyboardInterrupt:
+        raise InterruptedWork(_interrupted(tasks, results)) from None
     return _together(policies, [results[number] for number in range(len(tasks))])
+
+
+def _interrupted(tasks: Sequence[Task], results: Mapping[int, CaptureResult]) -> str:
+    left = [task.input.path for task in tasks if task.number not in results]
+    more = f" and {plural(len(left) - NAMED, 'more capture')}" if len(left) > NAMED else ""
+    done = f"{len(results):,} of {plural(len(tasks), 'capture')} checked"
+    return f"interrupted: {done}, but not {', '.join(left[:NAMED])}{more}"
 
 
 def _workers(inputs: Sequence[Input], jobs: int) -> int:
@@ -140,8 +163,17 @@ _checker: Checker | None = None  # of a worker process
 def _start_worker(policies: Sequence[Policy]) -> None:
     global _checker  # noqa: PLW0603 (a process has one)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.disable()
     _checker = Checker(policies)
+
+
+def _end_with_parent() -> None:
+    """If the process that wants the results is killed, nobody else would end this one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(batch: Sequence[Task]) -> list[tuple[int, CaptureResult]]:
@@ -149,24 +181,58 @@ def _work(batch: Sequence[Task]) -> list[tuple[int, CaptureResult]]:
     return [(task.number, _checker.check(task)) for task in batch]
 
 
+@contextmanager
+def _pool(policies: Sequence[Policy], workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with the block: at once where it is left by an exception, such as Ctrl-C."""
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(policies,))
+    try:
+        yield pool
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
 def _spread(policies: Sequence[Policy], tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, CaptureResult]]:
     """The captures of several processes as they get done. Standard input belongs to this one."""
-    ours = [task for task in tasks if task.input.path == "-"]
-    theirs = [task for task in tasks if task.input.path != "-"]
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(policies,)) as pool:
+    ours, theirs = ([task for task in tasks if (task.input.path == "-") is here] for here in (True, False))
+    left = {task.number: task for task in tasks}
+    try:
+        with _pool(policies, workers) as pool:
+            waiting = [pool.submit(_work, batch) for batch in _batches(theirs, workers)]
+            for number, result in chain(_here(policies, ours), _as_they_end(waiting)):
+                del left[number]
+                yield number, result
+    except BrokenProcessPool:
+        yield from _here(policies, [task for task in ours if task.number in left])
+        yield from _one_by_one(policies, [task for task in theirs if task.number in left])
+
+
+def _as_they_end(futures: Sequence[Future[list[tuple[int, CaptureResult]]]]) -> Iterator[tuple[int, CaptureResult]]:
+    for future in as_completed(futures):
+        yield from future.result()
+
+
+def _one_by_one(policies: Sequence[Policy], tasks: Sequence[Task]) -> Iterator[tuple[int, CaptureResult]]:
+    """After a process was killed: what is left in one other process, capture by capture, so that the culprit can be named."""
+    left = list(reversed(tasks))
+    while left:
+        started = False
         try:
-            waiting: set[Future[list[tuple[int, CaptureResult]]]] = {
-                pool.submit(_work, batch) for batch in _batches(theirs, workers)
-            }
-            yield from _here(policies, ours)
-            while waiting:
-                ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    yield from future.result()
+            with _pool(policies, 1) as pool:
+                started = pool.submit(bool, 1).result()
+                while left:
+                    yield from pool.submit(_work, left[-1:]).result()
+                    left.pop()
         except BrokenProcessPool:
-            raise TcpscopeError("a worker process ended (out of memory?): --jobs 1 does without them") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            if not started:  # no process can be had here
+                yield from _here(policies, left[::-1])
+                return
+            task = left.pop()
+            yield task.number, unreadable(task.input.path, task.policy, KILLED, name="not-checked")
 
 
 def _batches(tasks: Sequence[Task], workers: int) -> Iterator[list[Task]]:
