@@ -533,7 +533,7 @@ def test_any_text_is_followed_to_its_end(text: str) -> None:
     )
 )
 def test_any_policy_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str | bytes) -> None:
-    path = tmp_path_factory.getbasetemp() / "tcpscope.toml"
+    path = tmp_path_factory.getbasetemp() / "any.toml"  # not where other tests look for a policy
     path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     line = 0
     try:

@@ -31,6 +31,7 @@ from tcpscope.report.build import connection_report, ordered
 from tcpscope.report.model import SEVERITIES
 from tcpscope.report.problems import problems_of
 from tcpscope.report.session import Session
+from tcpscope.rules.words import plural
 
 if TYPE_CHECKING:
     from tcpscope.crypto.keylog import KeyLog
@@ -301,9 +302,13 @@ class _Held:
 def count_check(expectation: Expectation, count: int, *, complete: bool) -> Check:
     """Whether as many connections match as are expected; in a damaged capture there may have been more."""
     least, most = expectation.min_connections, expectation.max_connections
-    expected = f"at least {least:,}" if count < least else "any number" if most is None else f"at most {most:,}"
-    actual = f"{count:,}" if count else "none"
-    said = f"expected {expected.replace('any number', 'connections')} that match {expectation.match.text!r}, found {actual}"
+    if count < least or most is None:
+        bound, number = "at least", least
+    else:
+        bound, number = "at most", most
+    expected, actual = f"{bound} {number:,}", f"{count:,}" if count else "none"
+    matching = f"{plural(number, 'connection')} that {'matches' if number == 1 else 'match'} {expectation.match.text!r}"
+    said = f"expected {bound} {matching}, found {actual}"
     if count < least or (most is not None and count > most):
         status = UNDECIDED if count < least and not complete else BROKEN
     else:

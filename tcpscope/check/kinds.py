@@ -211,8 +211,8 @@ def tls_version(value: Value) -> VersionRange:
     found = _COMPARISON.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None or found.group(2) not in {"2.0", "3.0", "1.0", "1.1", "1.2", "1.3"}:
         raise ValueError(f'{shown(value)} is no version of TLS such as "1.3" or ">=1.2"')
-    comparison = (found.group(1) or "==").replace("=", "==") if found.group(1) in {None, "="} else found.group(1)
-    return VersionRange(str(comparison), version_number(found.group(2)))
+    comparison = found.group(1) if found.group(1) not in {None, "="} else "=="
+    return VersionRange(comparison, version_number(found.group(2)))
 
 
 def version_number(text: str) -> tuple[int, int]:
