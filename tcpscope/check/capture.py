@@ -34,6 +34,7 @@ from tcpscope.report.session import Session
 from tcpscope.rules.words import plural
 
 if TYPE_CHECKING:
+    from tcpscope.check.ladders import Ladders
     from tcpscope.crypto.keylog import KeyLog
     from tcpscope.report.model import ConnectionReport
     from tcpscope.rules.base import Finding
@@ -60,9 +61,25 @@ def unreadable(
     return CaptureResult(path, policy, error=message, error_offset=offset, usable=False, problems=(problem,))
 
 
-def check_capture(path: str, number: int, policy: Policy, keys: KeyLog) -> CaptureResult:
-    """Check one capture. ``number``: the policy's among all; ``keys``: what was read of its key logs."""
-    held = _Held(path, policy)
+def check_capture(path: str, number: int, policy: Policy, keys: KeyLog, ladders: bool = False) -> CaptureResult:
+    """Check one capture. ``number``: the policy's among all; ``keys``: what was read of its key logs.
+
+    ``ladders``: with excerpts of the ladder diagram. For these a capture that has problems is read once more.
+    """
+    if not ladders:
+        return _check(path, number, policy, keys, None)
+    from tcpscope.check.ladders import Ladders  # noqa: PLC0415 (only few checks want it)
+
+    with Ladders(path) as drawing:
+        result = _check(path, number, policy, keys, drawing)
+        try:
+            return drawing.draw(result, policy.options)
+        except SourceError:  # it is gone
+            return result
+
+
+def _check(path: str, number: int, policy: Policy, keys: KeyLog, ladders: Ladders | None) -> CaptureResult:
+    held = _Held(path, policy, ladders)
     session = Session(policy.options, held.connection, keylog=keys)
     try:
         with open_source(path) as source:
@@ -70,7 +87,8 @@ def check_capture(path: str, number: int, policy: Policy, keys: KeyLog) -> Captu
             stopped, offset = "", -1
             try:
                 while (data := source.read()) and session.feed(data):
-                    pass
+                    if ladders is not None:
+                        ladders.read(data)
             except SourceError as error:
                 stopped, offset = f"{error} at byte {source.position}", source.position
             session.end_file(
@@ -94,8 +112,9 @@ def check_capture(path: str, number: int, policy: Policy, keys: KeyLog) -> Captu
 class _Held:
     """Holds the connections of one capture against the policy, as they end."""
 
-    def __init__(self, path: str, policy: Policy) -> None:
+    def __init__(self, path: str, policy: Policy, ladders: Ladders | None) -> None:
         self._path = path
+        self._ladders = ladders
         self._policy = policy
         self._for: CapturePolicy = policy.for_capture(path)
         self._needs_all = bool(self._for.expectations)
@@ -129,6 +148,8 @@ class _Held:
         if kept:
             kept.sort(key=lambda problem: SEVERITIES.index(problem.severity))
             self._problems.append(((report.stream, report.first_frame), kept))
+            if self._ladders is not None:
+                self._ladders.connection(conn, report)
 
     def result(self, number: int, session: Session, damage: tuple[str, ...]) -> CaptureResult:
         """What the capture comes to."""

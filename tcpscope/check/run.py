@@ -65,8 +65,9 @@ class Task(NamedTuple):
 class Checker:
     """Checks captures of several policies; one in each process. Key logs are read once."""
 
-    def __init__(self, policies: Sequence[Policy]) -> None:
+    def __init__(self, policies: Sequence[Policy], ladders: bool) -> None:
         self._policies = policies
+        self._ladders = ladders
         self._keys: dict[int, KeyLog] = {}
         self._checked = 0
 
@@ -78,7 +79,7 @@ class Checker:
         if task.policy not in self._keys:
             self._keys[task.policy] = read_key_logs(policy.options.keylog)
         try:
-            result = check_capture(task.input.path, task.policy, policy, self._keys[task.policy])
+            result = check_capture(task.input.path, task.policy, policy, self._keys[task.policy], self._ladders)
         except MemoryError:
             result = unreadable(task.input.path, task.policy, OUT_OF_MEMORY, name="not-checked")
         self._checked += 1
@@ -88,13 +89,18 @@ class Checker:
 
 
 class Prepared(NamedTuple):
-    """Captures and the policies that they are held against, all of them read."""
+    """Captures and the policies that they are held against, all of them read. ``ladders``: with excerpts of the diagram."""
 
     policies: list[Policy]
     tasks: list[Task]
+    ladders: bool = False
+
+    def of(self, tasks: list[Task]) -> Prepared:
+        """The same for some of the captures."""
+        return self._replace(tasks=tasks)
 
 
-def prepare(inputs: Sequence[Input], finder: Finder) -> Prepared:
+def prepare(inputs: Sequence[Input], finder: Finder, ladders: bool = False) -> Prepared:
     """Find the policy of each capture.
 
     :raises TcpscopeError: a policy, or a file that it names, cannot be used. No capture has been read then.
@@ -110,7 +116,7 @@ def prepare(inputs: Sequence[Input], finder: Finder) -> Prepared:
             judge_for(policy.options)
             read_key_logs(policy.options.keylog)
         tasks.append(Task(number, one, places[id(policy)]))
-    return Prepared(policies, tasks)
+    return Prepared(policies, tasks, ladders)
 
 
 def run(prepared: Prepared, jobs: int = 0, progress: Callable[[int], None] | None = None) -> CheckResult:
@@ -118,17 +124,17 @@ def run(prepared: Prepared, jobs: int = 0, progress: Callable[[int], None] | Non
 
     :raises InterruptedWork: Ctrl-C; the message names captures that have not been checked.
     """
-    policies, tasks = prepared
+    tasks = prepared.tasks
     workers = _workers([task.input for task in tasks], jobs)
     results: dict[int, CaptureResult] = {}
     try:
-        for number, result in _here(policies, tasks) if workers < 2 else _spread(policies, tasks, workers):
+        for number, result in _here(prepared) if workers < 2 else _spread(prepared, workers):
             results[number] = result
             if progress is not None:
                 progress(len(results))
     except KeyboardInterrupt:
         raise InterruptedWork(_interrupted(tasks, results)) from None
-    return _together(policies, [results[number] for number in range(len(tasks))])
+    return _together(prepared.policies, [results[number] for number in range(len(tasks))])
 
 
 def _interrupted(tasks: Sequence[Task], results: Mapping[int, CaptureResult]) -> str:
@@ -151,21 +157,21 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _here(policies: Sequence[Policy], tasks: Sequence[Task]) -> Iterator[tuple[int, CaptureResult]]:
-    checker = Checker(policies)
-    for task in tasks:
+def _here(prepared: Prepared) -> Iterator[tuple[int, CaptureResult]]:
+    checker = Checker(prepared.policies, prepared.ladders)
+    for task in prepared.tasks:
         yield task.number, checker.check(task)
 
 
 _checker: Checker | None = None  # of a worker process
 
 
-def _start_worker(policies: Sequence[Policy]) -> None:
+def _start_worker(policies: Sequence[Policy], ladders: bool) -> None:
     global _checker  # noqa: PLW0603 (a process has one)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.disable()
-    _checker = Checker(policies)
+    _checker = Checker(policies, ladders)
 
 
 def _end_with_parent() -> None:
@@ -182,10 +188,11 @@ def _work(batch: Sequence[Task]) -> list[tuple[int, CaptureResult]]:
 
 
 @contextmanager
-def _pool(policies: Sequence[Policy], workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(prepared: Prepared, workers: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that end with the block: at once where it is left by an exception, such as Ctrl-C."""
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(policies,))
+    arguments = (prepared.policies, prepared.ladders)
+    pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=arguments)
     try:
         yield pool
     except BaseException:
@@ -196,19 +203,19 @@ def _pool(policies: Sequence[Policy], workers: int) -> Iterator[ProcessPoolExecu
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _spread(policies: Sequence[Policy], tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, CaptureResult]]:
+def _spread(prepared: Prepared, workers: int) -> Iterator[tuple[int, CaptureResult]]:
     """The captures of several processes as they get done. Standard input belongs to this one."""
-    ours, theirs = ([task for task in tasks if (task.input.path == "-") is here] for here in (True, False))
-    left = {task.number: task for task in tasks}
+    ours, theirs = ([task for task in prepared.tasks if (task.input.path == "-") is here] for here in (True, False))
+    left = {task.number for task in prepared.tasks}
     try:
-        with _pool(policies, workers) as pool:
+        with _pool(prepared, workers) as pool:
             waiting = [pool.submit(_work, batch) for batch in _batches(theirs, workers)]
-            for number, result in chain(_here(policies, ours), _as_they_end(waiting)):
-                del left[number]
+            for number, result in chain(_here(prepared.of(ours)), _as_they_end(waiting)):
+                left.remove(number)
                 yield number, result
     except BrokenProcessPool:
-        yield from _here(policies, [task for task in ours if task.number in left])
-        yield from _one_by_one(policies, [task for task in theirs if task.number in left])
+        yield from _here(prepared.of([task for task in ours if task.number in left]))
+        yield from _one_by_one(prepared.of([task for task in theirs if task.number in left]))
 
 
 def _as_they_end(futures: Sequence[Future[list[tuple[int, CaptureResult]]]]) -> Iterator[tuple[int, CaptureResult]]:
@@ -216,20 +223,20 @@ def _as_they_end(futures: Sequence[Future[list[tuple[int, CaptureResult]]]]) -> 
         yield from future.result()
 
 
-def _one_by_one(policies: Sequence[Policy], tasks: Sequence[Task]) -> Iterator[tuple[int, CaptureResult]]:
+def _one_by_one(prepared: Prepared) -> Iterator[tuple[int, CaptureResult]]:
     """After a process was killed: what is left in one other process, capture by capture, so that the culprit can be named."""
-    left = list(reversed(tasks))
+    left = prepared.tasks[::-1]
     while left:
         started = False
         try:
-            with _pool(policies, 1) as pool:
+            with _pool(prepared, 1) as pool:
                 started = pool.submit(bool, 1).result()
                 while left:
                     yield from pool.submit(_work, left[-1:]).result()
                     left.pop()
         except BrokenProcessPool:
             if not started:  # no process can be had here
-                yield from _here(policies, left[::-1])
+                yield from _here(prepared.of(left[::-1]))
                 return
             task = left.pop()
             yield task.number, unreadable(task.input.path, task.policy, KILLED, name="not-checked")

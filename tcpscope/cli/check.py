@@ -177,7 +177,7 @@ def _check(
     from tcpscope.check.run import prepare, run
     from tcpscope.cli.progress import Progress
 
-    prepared = prepare(inputs, finder)
+    prepared = prepare(inputs, finder, ladders=any(name == "full" for name, _ in (ours, *files)))
     captures = tuple(one.path for one in inputs)
     with ExitStack() as stack:
         streams = [(name, stack.enter_context(Output(file, captures))) for name, file in (ours, *files)]

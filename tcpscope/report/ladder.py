@@ -166,14 +166,14 @@ def wanted_frames(report: ConnectionReport) -> dict[int, int]:
 
 def ladder(report: ConnectionReport, picker: Picker, other_parts: Sequence[int] = ()) -> Ladder:
     """The diagram of a connection from what both readings gave."""
-    builder = _Builder(report)
+    builder = Builder(report)
     for arrow in picker.chosen():
         builder.arrow(arrow)
     builder.end()
     return Ladder(report, tuple(builder.items), tuple(remarks_of(report, other_parts)), picker.segments)
 
 
-class _Builder:
+class Builder:
     """Puts the items in their order."""
 
     def __init__(self, report: ConnectionReport) -> None:
@@ -193,7 +193,7 @@ class _Builder:
             self.items.append(_gap(self._last, arrow))
         self._enter(_phase_of(arrow.frame, self._bounds))
         if self._last is None:
-            self._begin()
+            self._begin(arrow)
         states, later = ["", ""], []
         for side in (0, 1):
             while due := self._due(side, arrow):
@@ -233,7 +233,7 @@ class _Builder:
                 )
                 self._event(side, step.state, step.time_ns, cause)
 
-    def _begin(self) -> None:
+    def _begin(self, arrow: Arrow) -> None:
         """The states in which both sides are before anything was sent."""
         first = ["", ""]
         for side in (0, 1):

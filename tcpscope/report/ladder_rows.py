@@ -7,7 +7,7 @@ as may have to be shown; what is left out is counted in its place.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -149,8 +149,8 @@ def _forget(conn: Connection) -> None:
     """What happens to a connection that is over: nothing, it was judged in the first reading."""
 
 
-class Picker:
-    """Feed the bytes of the capture once more; :meth:`chosen` is what to draw.
+class Chooser:
+    """Chooses segments of a connection as they come; :meth:`chosen` is what to draw.
 
     ``wanted``: frames of which it is known how much they matter; ``most``: how many segments may be drawn, by default
     :data:`ROWS`, and of a long connection fewer: only what is worth a look; ``frames``: a range that the user wants to see.
@@ -158,18 +158,11 @@ class Picker:
 
     def __init__(
         self,
-        options: Options,
         target: Target,
         wanted: Mapping[int, int],
         most: int | None = None,
         frames: tuple[int, int] | None = None,
     ) -> None:
-        self.pipeline = Pipeline(
-            _forget, options.msl_ns, options.verify_checksums, options.max_connections, False, options.salvage
-        )
-        self._analyzer = WiresharkAnalyzer()
-        self._target = target
-        self._keys = frozenset((target.key, reverse_key(target.key)))
         self._wanted = wanted
         self._most = most or ROWS
         self._fill = most is not None
@@ -184,48 +177,8 @@ class Picker:
         self._context = False  # the next segment is context of the one before
         self._lost: list[tuple[Arrow, Resend]] = []
 
-    # What reads the capture
-
-    def begin_file(self, name: str) -> None:
-        """The bytes that come are those of this file."""
-        if self.pipeline.file_ended:
-            self.pipeline.next_file()
-
-    def feed(self, data: bytes) -> bool:
-        """The next bytes. False: no more are needed."""
-        reader = self.pipeline.reader
-        if reader.frames >= self._target.last_frame:
-            return False
-        reader.feed(data)
-        self._drain()
-        return not reader.ended and reader.frames < self._target.last_frame
-
-    def end_file(self, name: str, compression: str = "", stopped: str = "", offset: int = -1) -> None:
-        """No more bytes of this file."""
-        self.pipeline.reader.finish()
-        self._drain()
-        self.pipeline.end_file(name, compression, stopped, offset)
-
-    def finish(self) -> None:
-        """No more files."""
-        self.pipeline.finish()
-
-    def _drain(self) -> None:
-        pipeline, analyzer, target, keys = self.pipeline, self._analyzer, self._target, self._keys
-        seg, flows = pipeline.seg, pipeline.flows
-        with CollectorPause():
-            while pipeline.next_segment():
-                if seg.key not in keys:
-                    continue
-                analysis = analyzer.analyze(seg)
-                conn = flows.current
-                if conn is not None and conn.first_frame == target.first_frame and conn.stream == target.stream:
-                    self._take(conn, flows.current_side, seg, analysis)
-
-    # What is kept
-
-    def _take(self, conn: Connection, side: int, seg: Segment, analysis: int) -> None:
-        """One segment of the connection."""
+    def take(self, conn: Connection, side: int, seg: Segment, analysis: int, window: int) -> None:
+        """The next segment of the connection: what Wireshark says of it, and its window as scaled."""
         last = self._last[-1] if self._last else None
         numbers = self._numbers
         arrow = Arrow(
@@ -236,7 +189,7 @@ class Picker:
             numbers[side].sent(seg.seq),
             numbers[1 - side].named(seg.ack) if seg.flags & 0x10 else None,
             seg.length,
-            self._analyzer.window,
+            window,
             analysis,
             conn.last_cause,
             self._totals,
@@ -303,8 +256,7 @@ class Picker:
 
     def chosen(self) -> list[Arrow]:
         """The segments to draw, in their order."""
-        for arrow, resend in self._lost:
-            arrow.lost = not resend.needless
+        self._mark_lost()
         for arrow in self._last:
             self._keep(END if arrow is self._last[-1] else EDGE, arrow)
         ranked = sorted((rank, index) for index, (rank, _) in self._kept.items())
@@ -315,10 +267,103 @@ class Picker:
         single = [one + 1 for one, two in pairwise(shown) if two - one == 2 and one + 1 in self._kept]
         return [self._kept[index][1] for index in sorted(shown + single)]
 
+    def _mark_lost(self) -> None:
+        for arrow, resend in self._lost:
+            arrow.lost = not resend.needless
+
     @property
     def segments(self) -> int:
         """How many segments the connection has."""
         return self._totals.segments
+
+
+class Neighbours(Chooser):
+    """Chooses some frames, and the segments of the connection before and after each."""
+
+    def __init__(self, target: Target, frames: Iterable[int]) -> None:
+        super().__init__(target, dict.fromkeys(frames, FOUND))
+
+    def _rank(self, arrow: Arrow) -> int:
+        return self._wanted.get(arrow.frame, PLAIN + 1)
+
+    def chosen(self) -> list[Arrow]:
+        """The segments, in their order."""
+        self._mark_lost()
+        return [self._kept[index][1] for index in sorted(self._kept)]
+
+
+class Rereader:
+    """Feed the bytes of a capture once more: each segment of a target goes to its chooser."""
+
+    def __init__(self, options: Options, choosers: Mapping[Target, Chooser]) -> None:
+        self.pipeline = Pipeline(
+            _forget, options.msl_ns, options.verify_checksums, options.max_connections, False, options.salvage
+        )
+        self._analyzer = WiresharkAnalyzer()
+        self._keys = frozenset(key for target in choosers for key in (target.key, reverse_key(target.key)))
+        self._choosers = {(target.stream, target.first_frame): chooser for target, chooser in choosers.items()}
+        self._last_frame = max((target.last_frame for target in choosers), default=0)
+
+    def begin_file(self, name: str) -> None:
+        """The bytes that come are those of this file."""
+        if self.pipeline.file_ended:
+            self.pipeline.next_file()
+
+    def feed(self, data: bytes) -> bool:
+        """The next bytes. False: no more are needed."""
+        reader = self.pipeline.reader
+        if reader.frames >= self._last_frame:
+            return False
+        reader.feed(data)
+        self._drain()
+        return not reader.ended and reader.frames < self._last_frame
+
+    def end_file(self, name: str, compression: str = "", stopped: str = "", offset: int = -1) -> None:
+        """No more bytes of this file."""
+        self.pipeline.reader.finish()
+        self._drain()
+        self.pipeline.end_file(name, compression, stopped, offset)
+
+    def finish(self) -> None:
+        """No more files."""
+        self.pipeline.finish()
+
+    def _drain(self) -> None:
+        pipeline, analyzer, keys, choosers = self.pipeline, self._analyzer, self._keys, self._choosers
+        seg, flows = pipeline.seg, pipeline.flows
+        with CollectorPause():
+            while pipeline.next_segment():
+                if seg.key not in keys:
+                    continue
+                analysis = analyzer.analyze(seg)
+                conn = flows.current
+                chooser = None if conn is None else choosers.get((conn.stream, conn.first_frame))
+                if conn is not None and chooser is not None:
+                    chooser.take(conn, flows.current_side, seg, analysis, analyzer.window)
+
+
+class Picker(Rereader):
+    """Feed the bytes of the capture once more; :meth:`chosen` is what to draw of one connection. See :class:`Chooser`."""
+
+    def __init__(
+        self,
+        options: Options,
+        target: Target,
+        wanted: Mapping[int, int],
+        most: int | None = None,
+        frames: tuple[int, int] | None = None,
+    ) -> None:
+        self._chooser = Chooser(target, wanted, most, frames)
+        super().__init__(options, {target: self._chooser})
+
+    def chosen(self) -> list[Arrow]:
+        """The segments to draw, in their order."""
+        return self._chooser.chosen()
+
+    @property
+    def segments(self) -> int:
+        """How many segments the connection has."""
+        return self._chooser.segments
 
 
 def _slots(arrow: Arrow) -> list[int]:

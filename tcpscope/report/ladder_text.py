@@ -72,7 +72,7 @@ def layout_of(ladder: Ladder, width: int) -> Layout:
 
 def ladder_text(style: Style, ladder: Ladder, files: Sequence[FileReport] = ()) -> str:
     """The whole diagram, with a heading above and the findings below."""
-    return "\n".join([*_head(style, ladder), "", *_Drawing(style, ladder).lines(), "", *_legend(style, ladder, files)])
+    return "\n".join([*_head(style, ladder), "", *Drawing(style, ladder).lines(), "", *_legend(style, ladder, files)])
 
 
 def _head(style: Style, ladder: Ladder) -> list[str]:
@@ -106,7 +106,7 @@ def _legend(style: Style, ladder: Ladder, files: Sequence[FileReport]) -> list[s
     return lines
 
 
-class _Drawing:
+class Drawing:
     """The lines between heading and legend."""
 
     def __init__(self, style: Style, ladder: Ladder) -> None:

@@ -1,0 +1,108 @@
+"""Excerpts of ladder diagrams for the problems of a capture, for which it is read a second time."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from tcpscope.capture.source import CHUNK, open_source
+from tcpscope.check.outcome import CaptureResult, Problem
+from tcpscope.report.ladder_excerpt import FRAMES, excerpt
+from tcpscope.report.ladder_rows import Neighbours, Rereader, Target, target_of
+from tcpscope.report.style import Style
+
+if TYPE_CHECKING:
+    from tcpscope.options import Options
+    from tcpscope.report.model import ConnectionReport
+    from tcpscope.state.connection import Connection
+
+CONNECTIONS: Final = 20
+"""Connections of a capture that are drawn: the first ones of those with problems."""
+
+MEMORY: Final = 1 << 24
+"""Bytes of a pipe that are kept in memory before they go to a file."""
+
+STYLE: Final = Style(width=96)
+INDENT: Final = "    "
+
+
+class Ladders:
+    """Context manager. Remembers the connections to draw while a capture is read for the first time, then draws them."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._subjects: list[tuple[tuple[int, int], Target, ConnectionReport]] = []
+        self._spool: BinaryIO | None = None
+        if not Path(path).is_file():  # can be read only once
+            self._spool = tempfile.SpooledTemporaryFile(max_size=MEMORY)  # type: ignore[assignment]  # noqa: SIM115
+
+    def read(self, data: bytes) -> None:
+        """Bytes of the first reading."""
+        if self._spool is not None:
+            self._spool.write(data)
+
+    def connection(self, conn: Connection, report: ConnectionReport) -> None:
+        """A connection with a problem."""
+        self._subjects.append(((report.stream, report.first_frame), target_of(conn), report))
+        if len(self._subjects) > 2 * CONNECTIONS:
+            self._forget_the_last()
+
+    def _forget_the_last(self) -> None:
+        self._subjects.sort(key=lambda subject: subject[0])
+        del self._subjects[CONNECTIONS:]
+
+    def draw(self, result: CaptureResult, options: Options) -> CaptureResult:
+        """The result with ladders, as far as they are for connections that were remembered."""
+        self._forget_the_last()
+        frames: dict[tuple[int, int], set[int]] = defaultdict(set)
+        for problem in result.problems:
+            if problem.connection is not None:
+                frames[problem.connection.stream, problem.connection.first_frame].update(problem.frames[:FRAMES])
+        choosers = {target: Neighbours(target, frames[place]) for place, target, _ in self._subjects if frames[place]}
+        if not choosers:
+            return result
+        self._read_again(Rereader(options, choosers))
+        drawn = {
+            place: (report, choosers[target].chosen()) for place, target, report in self._subjects if target in choosers
+        }
+
+        def with_ladder(problem: Problem) -> Problem:
+            identity = problem.connection
+            found = None if identity is None else drawn.get((identity.stream, identity.first_frame))
+            if found is None:
+                return problem
+            lines = excerpt(*found, problem.frames, STYLE).splitlines()
+            return replace(problem, ladder="\n".join(INDENT + line for line in lines))
+
+        return replace(result, problems=tuple(map(with_ladder, result.problems)))
+
+    def _read_again(self, reader: Rereader) -> None:
+        if self._spool is None:
+            with open_source(self._path) as source:
+                _feed(reader, source.read)
+        else:
+            spool = self._spool
+            spool.seek(0)
+            _feed(reader, lambda: spool.read(CHUNK))
+
+    def __enter__(self) -> Ladders:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._spool is not None:
+            self._spool.close()
+
+
+def _feed(reader: Rereader, read: Callable[[], bytes]) -> None:
+    reader.begin_file("")
+    while (data := read()) and reader.feed(data):
+        pass
+    reader.end_file("")
+    reader.finish()
