@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,11 +15,13 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from tests.benchmark.measure import PEERS, Run, Tool, compare, own_memory, tcpscope
+from tests.benchmark.measure import MANY, PEERS, Run, Tool, checker, compare, own_memory, tcpscope
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES, MEMORY_FRAMES, SMALL_FRAMES = 1_100_000, 110_000, 20_000
 MEGABYTE = 1_000_000
+SAMPLES = ROOT / "sample_pcaps"
+DAMAGED = {"cut-capture.pcap"}  # would end tcpscope with status 2
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -33,6 +37,13 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--memory",
         action="store_true",
         help=f"tcpscope's peak memory over {MEMORY_FRAMES} frames of steady traffic and ten times as many",
+    )
+    parser.add_argument(
+        "--check",
+        type=int,
+        metavar="COUNT",
+        help="tcpscope check over this many small captures (1000 are wanted in less than 20 seconds) beside tshark's "
+        "expert information, once a capture",
     )
     parser.add_argument("--tcpscope", metavar="COMMAND", help="the tcpscope to measure (that beside this Python)")
     parser.add_argument("--dir", type=Path, help="directory for the captures, which are kept there and used again")
@@ -74,6 +85,40 @@ def table(results: dict[str, Run], frames: int, size: int) -> list[list[object]]
     ]
 
 
+def small_captures(directory: Path, count: int) -> Path:
+    """A directory with so many captures: the samples, over and over."""
+    made = directory / f"small-{count}"
+    if not made.exists():
+        made.mkdir(parents=True)
+        samples = sorted(path for path in SAMPLES.glob("*.pcap") if path.name not in DAMAGED)
+        for number, sample in zip(range(count), itertools.cycle(samples), strict=False):
+            shutil.copyfile(sample, made / f"{number:05}-{sample.name}")
+    return made
+
+
+def check(options: argparse.Namespace, directory: Path) -> list[str]:
+    """One table: a linter for many captures, and a loop around tshark."""
+    own = checker(options.tcpscope)
+    tools = [own] if options.only else [own, *(tool for tool in MANY if shutil.which("tshark"))]
+    captures = small_captures(directory, options.check)
+    results = compare(tools, captures, options.rounds)
+    rows = [
+        [name, f"{run.wall:.2f}", f"{run.processor:.2f}", f"{run.wall / results['tcpscope'].wall:.1f}"]
+        for name, run in results.items()
+    ]
+    title = f"{options.check:,} captures of some kilobytes, median of {options.rounds}"
+    return [
+        machine(own),
+        title,
+        tabulate(
+            rows,
+            ["tool", "seconds", "processor s", "time over tcpscope's"],
+            tablefmt="github",
+            disable_numparse=True,
+        ),
+    ]
+
+
 HEADERS = ["tool", "seconds", "processor s", "million frames/s", "MB/s", "peak memory MB", "time over tcpscope's"]
 
 
@@ -100,7 +145,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         directory = options.dir or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
-        text = "\n\n".join(measure(options, directory)) + "\n"
+        text = "\n\n".join((check if options.check else measure)(options, directory)) + "\n"
     print(text, end="")
     if options.markdown:
         options.markdown.write_text(text, encoding="utf-8")

@@ -50,6 +50,14 @@ PEERS = (
 )
 
 
+MANY = (
+    # What people do without a linter: tshark's expert information, once a capture
+    Tool(
+        "tshark -z expert, one by one", ("sh", "-c", 'for f in "$0"/*; do tshark -n -q -z expert -r "$f"; done', "FILE")
+    ),
+)
+
+
 def own_memory() -> int:
     """Bytes of this process's peak memory."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
@@ -60,6 +68,14 @@ def tcpscope(command: str | None) -> Tool:
     beside = Path(sys.executable).with_name("tcpscope")
     program = command or (str(beside) if beside.exists() else "tcpscope")
     return Tool("tcpscope", (program, "analyze", "FILE", "--format", "jsonl", "--no-progress"))
+
+
+def checker(command: str | None) -> Tool:
+    """A check of a whole directory by the same tcpscope."""
+    return Tool(
+        "tcpscope",
+        (*tcpscope(command).command[:1], "check", "FILE", "--isolated", "--fail-on", "never", "--no-progress"),
+    )
 
 
 def run(tool: Tool, capture: Path) -> Run:
@@ -78,9 +94,12 @@ def run(tool: Tool, capture: Path) -> Run:
 
 def compare(tools: Sequence[Tool], capture: Path, rounds: int) -> dict[str, Run]:
     """Medians of each tool. The tools take turns, so that what else the machine does meets them all alike."""
-    with capture.open("rb", buffering=0) as file:  # into the page cache, for the first as for the rest
-        while file.read(1 << 20):
-            pass
+    for path in (
+        capture.iterdir() if capture.is_dir() else [capture]
+    ):  # into the page cache, for the first as for the rest
+        with path.open("rb", buffering=0) as file:
+            while file.read(1 << 20):
+                pass
     runs: dict[str, list[Run]] = {tool.name: [] for tool in tools}
     for _ in range(rounds):
         for tool in tools:
