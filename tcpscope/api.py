@@ -30,7 +30,7 @@ def analyze(source: Input, options: Options | None = None) -> Report:
 
     session = Session(options, keep)
     with CollectorPause():
-        for _ in _fed(session, source):
+        for _ in fed(session, source):
             pass
     reports.sort(key=lambda report: (report.stream, report.first_frame))
     capture = capture_report(
@@ -47,13 +47,13 @@ def connections(source: Input, options: Options | None = None) -> Iterator[Conne
     def keep(conn: Connection, findings: list[Finding]) -> None:
         ended.append(connection_report(conn, findings, options.msl_ns))
 
-    for _ in _fed(Session(options, keep), source):
+    for _ in fed(Session(options, keep), source):
         yield from ended
         ended.clear()
     yield from ended
 
 
-def _fed(session: Session, source: Input) -> Iterator[None]:
+def fed(session: Session, source: Input) -> Iterator[None]:
     """Feed a whole capture; yields between two chunks."""
     parts = (
         [part.path for part in in_order(source)]

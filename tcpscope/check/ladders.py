@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from tcpscope.capture.source import CHUNK, open_source
 from tcpscope.check.outcome import CaptureResult, Problem
+from tcpscope.errors import SourceError
 from tcpscope.report.ladder_excerpt import FRAMES, excerpt
 from tcpscope.report.ladder_rows import Neighbours, Rereader, Target, target_of
 from tcpscope.report.style import Style
@@ -76,8 +77,7 @@ class Ladders:
             found = None if identity is None else drawn.get((identity.stream, identity.first_frame))
             if found is None:
                 return problem
-            lines = excerpt(*found, problem.frames, STYLE).splitlines()
-            return replace(problem, ladder="\n".join(INDENT + line for line in lines))
+            return replace(problem, ladder=_indented(excerpt(*found, problem.frames, STYLE)))
 
         return replace(result, problems=tuple(map(with_ladder, result.problems)))
 
@@ -98,6 +98,21 @@ class Ladders:
     ) -> None:
         if self._spool is not None:
             self._spool.close()
+
+
+def drawn(path: str, options: Options, target: Target, report: ConnectionReport, frames: Sequence[int]) -> str:
+    """The excerpt for some frames of one connection, for which the file is read once more; "" if it is gone."""
+    chooser = Neighbours(target, frames[:FRAMES])
+    try:
+        with open_source(path) as source:
+            _feed(Rereader(options, {target: chooser}), source.read)
+    except SourceError:
+        return ""
+    return _indented(excerpt(report, chooser.chosen(), frames, STYLE))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(INDENT + line for line in text.splitlines())
 
 
 def _feed(reader: Rereader, read: Callable[[], bytes]) -> None:
