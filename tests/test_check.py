@@ -9,13 +9,14 @@ from typing import Any
 import jsonschema
 import pytest
 
+import tcpscope
 from tcpscope.check.formats import FORMATS
 from tcpscope.check.schema import schema_text
 from tcpscope.cli.main import run
 from tests.captures import SAMPLES, clean, many, unanswered
 
 Capsys = pytest.CaptureFixture[str]
-PACKAGE = Path(__file__).parent.parent / "tcpscope"
+PACKAGE = Path(str(tcpscope.__file__)).parent
 
 
 @pytest.fixture(autouse=True)
