@@ -30,7 +30,8 @@ PEOPLE = ("text", "full")
     metavar="FORMAT",
     default="text",
     show_default=True,
-    help="text: one line a problem. full: with explanations. json: for programs.",
+    help="text: one line a problem. full: with explanations. json: for programs. sarif, junit, github, gitlab, markdown "
+    "(for a pull request), tap: for CI systems.",
 )
 @click.option(
     "-o",

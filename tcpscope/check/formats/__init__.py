@@ -14,6 +14,12 @@ FORMATS: Final[dict[str, str]] = {
     "text": "as_text",
     "full": "as_full",
     "json": "as_json",
+    "sarif": "as_sarif",
+    "junit": "as_junit",
+    "github": "as_github",
+    "gitlab": "as_gitlab",
+    "markdown": "as_markdown",
+    "tap": "as_tap",
 }
 """Name of a format to its module in this package."""
 
