@@ -37,6 +37,10 @@ class InterruptedWork(TcpscopeError):  # noqa: N818 (not the program's error)
     """The user stopped the work (Ctrl-C). The message says how far it was."""
 
 
+class BaselineError(TcpscopeError):
+    """A baseline, or a report to compare with, cannot be read or is none."""
+
+
 class PolicyError(TcpscopeError):
     """A policy file does not say something that can be followed. ``line`` and ``column`` are 1-based; 0: not known."""
 

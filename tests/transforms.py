@@ -89,6 +89,44 @@ def swap_directions(capture: bytes) -> bytes:
     return bytes(out)
 
 
+def record_again(capture: bytes, seconds: int, port_shift: int) -> bytes:
+    """The same scenario as another day would have it: other times, initial numbers and ephemeral ports, and frames before it.
+
+    For pcap files of either byte order. Time goes 1 % slower; ports from 32768 on are moved by ``port_shift``.
+    """
+    moved = bytearray(shift_sequence_numbers(capture, 0x12345678, 0x0FEDCBA9))
+    order = "<" if capture[:4] in {b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"} else ">"
+    fraction = 10**9 if capture[:4] in {b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d"} else 10**6
+    first = None
+    for start, end, link_type in frames(capture):
+        time = struct.unpack_from(f"{order}II", moved, start - 16)
+        total = time[0] * fraction + time[1]
+        first = total if first is None else first
+        total += (total - first) // 100 + seconds * fraction
+        struct.pack_into(f"{order}II", moved, start - 16, *divmod(total, fraction))
+        place = locate(moved, start, end, link_type)
+        if place is None or not place.first_fragment:
+            continue
+        quoted = _quoted(moved, place)
+        icmp, place = place, quoted or place
+        at = place.payload
+        if place.protocol != TCP or place.end < at + 4:
+            continue
+        before = _sum(moved, icmp.payload, icmp.end)
+        for offset in (at, at + 2):
+            port = struct.unpack_from(">H", moved, offset)[0]
+            if port >= 32768:
+                struct.pack_into(">H", moved, offset, 32768 + (port - 32768 + port_shift) % 32768)
+        field = icmp.payload + 2 if quoted else at + 16
+        if (quoted or not _is_unfilled(moved, place)) and field + 2 <= icmp.end:
+            _update_checksum(moved, field, before, _sum(moved, icmp.payload, icmp.end))
+    # Something else was recorded before, so that all frames have other numbers: an ARP request in its own words.
+    link = struct.unpack_from(f"{order}I", capture, 20)[0] & 0xFFFF
+    other = bytes.fromhex("ffffffffffff02000000000108060001080006040001") + bytes(20) if link == 1 else b""
+    header = struct.pack(f"{order}IIII", *struct.unpack_from(f"{order}II", moved, 24), len(other), len(other))
+    return bytes(moved[:24]) + (header + other) * (3 if other else 0) + bytes(moved[24:])
+
+
 def locate(data: bytes | bytearray, start: int, end: int, link_type: int) -> Place | None:
     """The innermost IP packet of a frame, or None if there is none that is known here."""
     at = _network_layer(data, start, end, link_type)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tcpscope.capture.source import open_source
 from tcpscope.check import expectations
 from tcpscope.check.expectations import BROKEN, MET, UNDECIDED, Check
-from tcpscope.check.fingerprint import fingerprint, numbered
+from tcpscope.check.fingerprint import fingerprint, numbered, unlisted
 from tcpscope.check.outcome import (
     EXPECT_CODE,
     EXPECTATION,
@@ -22,6 +22,7 @@ from tcpscope.check.outcome import (
     Problem,
     Rerated,
     Tally,
+    Unlisted,
 )
 from tcpscope.check.policy import CapturePolicy, Expectation, Policy
 from tcpscope.check.selectors import ALL
@@ -120,7 +121,7 @@ class _Held:
         self._needs_all = bool(self._for.expectations)
         self._problems: list[tuple[tuple[int, int], list[Problem]]] = []
         self._listed: Counter[str] = Counter()
-        self._left_out: Counter[str] = Counter()
+        self._unlisted: Counter[Unlisted] = Counter()
         self._unselected = 0
         self._ignored: Counter[str] = Counter()
         self._rerated: Counter[tuple[str, str, str]] = Counter()
@@ -166,7 +167,6 @@ class _Held:
         whole += self._found_too_few(complete=facts.complete)
         self._problems.sort(key=lambda pair: pair[0])
         listed = [*whole, *(problem for _, problems in self._problems for problem in problems)]
-        fail_on = self._policy.fail_on
         return CaptureResult(
             path=self._path,
             policy=number,
@@ -179,8 +179,7 @@ class _Held:
             damage=damage,
             usable=usable,
             problems=numbered(listed),
-            left_out=tuple((severity, self._left_out[severity]) for severity in SEVERITIES if self._left_out[severity]),
-            left_out_fails=any(fails(severity, fail_on) for severity in self._left_out),
+            unlisted=tuple(sorted(one._replace(times=count) for one, count in self._unlisted.items())),
             unselected=self._unselected,
             ignored=tuple(sorted(self._ignored.items())),
             rerated=tuple(Rerated(*key, count) for key, count in sorted(self._rerated.items())),
@@ -197,7 +196,7 @@ class _Held:
         self._listed[what] += 1
         if self._listed[what] <= MAX_OF_A_RULE:
             return True
-        self._left_out[problem.severity] += 1
+        self._unlisted[unlisted(problem)] += 1
         return False
 
     # Findings

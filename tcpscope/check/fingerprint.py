@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from tcpscope.check.outcome import Problem
+from tcpscope.check.outcome import Problem, Unlisted
 
 if TYPE_CHECKING:
     from tcpscope.report.model import ConnectionReport, Side
@@ -41,6 +41,24 @@ def _state(side: Side, frame: int) -> str:
             break
         state = step.state
     return state
+
+
+def subject(problem: Problem) -> str:
+    """What of its connection is in a problem's fingerprint, for people: ``client, port 443``; of an expectation its name."""
+    if problem.expectation is not None:
+        return problem.expectation
+    if problem.connection is None:
+        return "capture"
+    port = problem.connection.server.rpartition(":")[2]
+    place = f"port {port}" if int(port) < EPHEMERAL else "ephemeral port"
+    return f"{problem.side}, {place}" if problem.side else place
+
+
+def unlisted(problem: Problem) -> Unlisted:
+    """What is kept of a problem that is not listed; equal ones are counted."""
+    return Unlisted(
+        problem.code, problem.name, problem.severity, problem.fails, problem.fingerprint, subject(problem), 1
+    )
 
 
 def numbered(problems: Sequence[Problem]) -> tuple[Problem, ...]:

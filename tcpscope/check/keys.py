@@ -85,6 +85,13 @@ POLICY: Final = (
         '"warning"',
         "`error`",
     ),
+    Key(
+        "baseline",
+        kinds.TEXT,
+        "The file of `--write-baseline` whose problems are known: only others are reported. A path from the policy's directory.",
+        '"baseline.json"',
+        "none",
+    ),
     Key("msl", kinds.DURATION, "Maximum segment lifetime: TIME-WAIT lasts twice as long.", "120", "30"),
     Key(
         "verify-checksums",

@@ -6,6 +6,7 @@ their numbers, the worst first. No clock, locale or width is in here. Text from 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -104,6 +105,29 @@ def manual_of(code: str) -> Manual:
     return manual(find_rule(code))
 
 
+class Unlisted(NamedTuple):
+    """Problems of a capture that are alike in all of this, beyond those that are listed. ``about`` says of what, for people."""
+
+    code: str
+    name: str
+    severity: str
+    fails: bool
+    fingerprint: str
+    about: str
+    times: int
+
+
+class Gone(NamedTuple):
+    """What a baseline knows of a capture and is no longer found there. ``about`` says of what, for people."""
+
+    path: str
+    code: str
+    name: str
+    about: str
+    fingerprint: str
+    times: int
+
+
 class Rerated(NamedTuple):
     """Findings of a rule to which the policy gives another severity."""
 
@@ -132,8 +156,8 @@ class Tally:
 class CaptureResult:
     """One capture. ``error``: why it could not be read at all; ``damage``: what of it could not be read, a line each.
 
-    ``connections`` counts all, ``problems`` holds what is to be reported; ``left_out`` counts, by severity, further problems
-    of rules that had very many. The rest says what became of findings that are not among them: by code, and by the places of
+    ``connections`` counts all, ``problems`` holds what is to be reported; ``unlisted`` counts further problems of rules that had
+    very many. The rest says what became of findings that are not among them: by code, and by the places of
     the policy's allows. ``usable`` is False where the contract wants exit status 2.
     """
 
@@ -150,14 +174,26 @@ class CaptureResult:
     damage: tuple[str, ...] = ()
     usable: bool = True
     problems: tuple[Problem, ...] = ()
-    left_out: tuple[tuple[str, int], ...] = ()
-    left_out_fails: bool = False
+    unlisted: tuple[Unlisted, ...] = ()
     unselected: int = 0
     ignored: tuple[tuple[str, int], ...] = ()
     rerated: tuple[Rerated, ...] = ()
     allowed: tuple[tuple[int, int], ...] = ()
     expired: tuple[tuple[int, int], ...] = ()
     tallies: tuple[Tally, ...] = ()
+
+    @property
+    def left_out(self) -> tuple[tuple[str, int], ...]:
+        """How many problems are not listed, by severity."""
+        levels = Counter[str]()
+        for one in self.unlisted:
+            levels[one.severity] += one.times
+        return tuple((severity, levels[severity]) for severity in SEVERITIES if levels[severity])
+
+    @property
+    def left_out_fails(self) -> bool:
+        """Whether one of those makes the check fail."""
+        return any(one.fails for one in self.unlisted)
 
     @property
     def failed(self) -> bool:
@@ -227,6 +263,8 @@ class Counts(NamedTuple):
     allowed: int
     expired: int
     left_out: int
+    known: int
+    gone: int
 
     @property
     def problems(self) -> int:
@@ -237,7 +275,8 @@ class Counts(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """Everything. ``policies``: the files that were used ("" without one); ``problems``: those of no capture, about expectations as
-    a whole; ``version`` of tcpscope.
+    a whole; ``version`` of tcpscope. ``baselines``: the files that were compared with; ``known`` problems of theirs are not among
+    the problems here, ``gone`` ones were not found.
     """
 
     captures: tuple[CaptureResult, ...]
@@ -246,6 +285,9 @@ class CheckResult:
     allows: tuple[AllowResult, ...]
     policies: tuple[str, ...]
     version: str
+    baselines: tuple[str, ...] = ()
+    known: int = 0
+    gone: tuple[Gone, ...] = ()
 
     def all_problems(self) -> Iterator[Problem]:
         """Every problem: capture by capture, then those about expectations as a whole."""
@@ -281,6 +323,8 @@ class CheckResult:
             allowed=sum(count for capture in captures for _, count in capture.allowed),
             expired=sum(count for capture in captures for _, count in capture.expired),
             left_out=sum(count for _, count in left_out),
+            known=self.known,
+            gone=sum(one.times for one in self.gone),
         )
 
     @property

@@ -85,6 +85,7 @@ class Policy:
     expectations: tuple[Expectation, ...] = ()
     allows: tuple[Allow, ...] = ()
     fail_on: str = "error"
+    baseline: str = ""
     options: Options = field(default_factory=lambda: Options(zeek=False))
     given: tuple[tuple[str, Any, str], ...] = ()
 
@@ -418,6 +419,7 @@ def _assemble(
         expectations=tuple(expectations),
         allows=tuple(allows),
         fail_on=overrides.fail_on or values.get("fail-on", "error"),
+        baseline=os.path.relpath(Path(root, values["baseline"])) if "baseline" in values else "",
         options=Options(
             msl_seconds=values.get("msl", 30 * SECOND_NS) / SECOND_NS
             if overrides.msl_seconds is None

@@ -29,6 +29,7 @@ def config_text(policy: Policy) -> str:
         _pair("select", _codes(policy.selected)),
         _pair("ignore", _codes(policy.ignored)),
         _pair("fail-on", policy.fail_on),
+        *([_pair("baseline", policy.baseline)] if policy.baseline else []),
         _pair("msl", options.msl_seconds),
         _pair("verify-checksums", options.verify_checksums),
         _pair("system-ca", options.system_ca),

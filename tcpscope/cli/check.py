@@ -14,6 +14,7 @@ from tcpscope.cli.output import Output, failure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tcpscope.check.baseline import Baseline
     from tcpscope.check.inputs import Input
     from tcpscope.check.outcome import CheckResult
     from tcpscope.check.policy import Finder, Policy
@@ -50,6 +51,16 @@ PEOPLE = ("text", "full")
     type=click.Choice(["error", "warning", "note", "never"]),
     help="Exit with status 1 if there is a problem of this severity or a worse one. By default as the policy says, else error.",
 )
+@click.option(
+    "--baseline",
+    metavar="FILE",
+    help="Report only what this file of --write-baseline does not know, and name what is gone. By default as the policy says.",
+)
+@click.option(
+    "--write-baseline",
+    metavar="FILE",
+    help="Write what is found to this file: it is known from now on.",
+)
 @click.option("--show-config", is_flag=True, help="Show the policy that is in force, and check nothing.")
 @click.option("--schema", is_flag=True, help="Show the JSON Schema of a policy, for editors.")
 @click.option(
@@ -75,6 +86,8 @@ def command(
     ignore: tuple[str, ...],
     extend_select: tuple[str, ...],
     fail_on: str | None,
+    baseline: str | None,
+    write_baseline: str | None,
     show_config: bool,
     schema: bool,
     jobs: int,
@@ -124,7 +137,7 @@ def command(
     if not paths:
         raise click.UsageError("Missing argument 'PATH...'.")
     ours, files = _outputs(format_name, output)
-    return _check(find(paths), finder, ours, files, jobs, color, not no_progress)
+    return _check(find(paths), finder, ours, files, (baseline, write_baseline), jobs, color, not no_progress)
 
 
 def _show_config(paths: Sequence[str], finder: Finder) -> int:
@@ -171,6 +184,7 @@ def _check(
     finder: Finder,
     ours: tuple[str, str | None],
     files: Sequence[tuple[str, str]],
+    baselines: tuple[str | None, str | None],
     jobs: int,
     color: str,
     progress: bool,
@@ -179,11 +193,12 @@ def _check(
     from tcpscope.cli.progress import Progress
 
     prepared = prepare(inputs, finder, ladders=any(name == "full" for name, _ in (ours, *files)))
+    known = _baselines(prepared.policies, *baselines)
     captures = tuple(one.path for one in inputs)
     with ExitStack() as stack:
         streams = [(name, stack.enter_context(Output(file, captures))) for name, file in (ours, *files)]
         with Progress("checking", len(inputs), progress) as bar:
-            result = run(prepared, jobs, bar.reached)
+            result = _compared(run(prepared, jobs, bar.reached), known, baselines[1], captures)
         for name, stream in streams:
             stream.write(_rendered(name, result, stream, color))
     if ours[0] not in PEOPLE or ours[1] is not None:
@@ -191,6 +206,30 @@ def _check(
             if not capture.usable:
                 failure(capture.error or capture.damage[0])
     return result.exit_status
+
+
+def _baselines(policies: Sequence[Policy], given: str | None, written: str | None) -> list[Baseline | None]:
+    """The baseline of each policy. One that is about to be written is not asked for, unless the command line does."""
+    from tcpscope.check.baseline import read
+
+    paths = [given or ("" if written else policy.baseline) for policy in policies]
+    loaded = {path: read(path) for path in dict.fromkeys(paths) if path}
+    return [loaded.get(path) for path in paths]
+
+
+def _compared(
+    result: CheckResult, known: Sequence[Baseline | None], written: str | None, captures: tuple[str, ...]
+) -> CheckResult:
+    """The result without what is known: by the baselines or else, where one is written, by that."""
+    from tcpscope.check.baseline import apply, record, text
+
+    if written:
+        new = record(result, written)
+        with Output(written, captures) as out:
+            out.write(text(new))
+        if not any(known):
+            known = [new] * len(known)
+    return apply(result, known)
 
 
 def _rendered(name: str, result: CheckResult, stream: Output, color: str) -> str:

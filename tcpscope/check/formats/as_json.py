@@ -16,6 +16,8 @@ def render(result: CheckResult) -> str:
         "problems": [_problem(problem) for problem in result.problems],
         "expectations": [_expectation(one) for one in result.expectations],
         "allows": [_allow(one) for one in result.allows],
+        "baselines": list(result.baselines),
+        "gone": [one._asdict() for one in result.gone],
         "summary": {**result.counts._asdict(), "exit_status": result.exit_status},
     }
     head = f'{{"schema":{dumps(SCHEMA)},"kind":"check","version":{dumps(result.version)},"captures":['

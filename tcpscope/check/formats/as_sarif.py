@@ -54,7 +54,10 @@ def render(result: CheckResult) -> str:
             }
         ],
         "columnKind": "unicodeCodePoints",
-        "results": [_result(problem, places[problem.code]) for problem in problems],
+        "results": [
+            _result(problem, places[problem.code]) | ({"baselineState": "new"} if result.baselines else {})
+            for problem in problems
+        ],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1, ensure_ascii=True) + "\n"
 

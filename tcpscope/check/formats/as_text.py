@@ -73,8 +73,13 @@ def summary_lines(result: CheckResult, style: Style) -> Iterator[str]:
         states = Counter(one.status for one in result.expectations)
         words = [f"{states[word]} {word}" for word in ("met", "broken", "undecided", "unchecked") if states[word]]
         yield f"expectations: {', '.join(words)}"
+    if result.baselines:
+        yield f"baseline: {counts.known:,} known, {counts.gone:,} gone"
     if done := list(_policy_did(result)):
         yield f"by the policy: {'; '.join(done)}"
+    for one in result.gone:
+        often = f", {plural(one.times, 'time')}" if one.times > 1 else ""
+        yield f"{_safe(one.path)}: gone: {one.code} {one.name} ({_safe(one.about)}){often}"
     for allow in result.allows:
         if allow.unused:
             yield f"{_safe(allow.place)}: unused: nothing needs this allow of {', '.join(allow.rule)} ({_safe(allow.reason)})"
