@@ -17,6 +17,7 @@ from tcpscope.errors import TcpscopeError
 COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("analyze", "analyze", "Judge every connection of packet captures."),
     ("check", "check", "Check captures against a policy, as a linter does."),
+    ("diff", "diff", "Compare two captures, or two reports of analyze --format json."),
     ("show", "show", "Draw a connection as a ladder diagram."),
     ("explain", "explain", "Explain what is said of one segment."),
     ("segments", "segments", "List the TCP segments of a capture, one a row."),
