@@ -99,7 +99,7 @@ def test_a_baseline_is_sorted_and_has_a_line_for_each_entry(capsys: Capsys) -> N
     text = Path("known.json").read_text(encoding="utf-8")
     mark = stored()["captures"]["web.pcap"][0]["fingerprint"]
     entry = (
-        '{"rule": "TS105", "name": "syn-unanswered", "about": "server, port 80", '
+        '{"rule": "TS105", "name": "syn-unanswered", "severity": "warning", "about": "server, port 80", '
         f'"fingerprint": "{mark}", "times": 1}}'
     )
     assert text == (
@@ -157,10 +157,25 @@ def test_more_of_the_same_is_new_and_fewer_are_gone(capsys: Capsys) -> None:
     Path("web.pcap").write_bytes(many(6, faulty=range(1, 2)))
     status, lines = check(capsys, "web.pcap", "--baseline", "four.json", "--fail-on", "note")
     assert status == 0
-    assert lines[-2:] == [
+    assert lines[-3:] == [
         "baseline: 1 known, 3 gone",
-        "web.pcap: gone: TS105 syn-unanswered (server, port 80), 3 times",
+        "web.pcap: gone: TS105 syn-unanswered note (server, port 80)",
+        "web.pcap: gone: TS105 syn-unanswered warning (server, port 80), 2 times",
     ]
+
+
+def test_what_has_become_worse_is_new(capsys: Capsys) -> None:
+    """The last of these SYNs was watched too briefly for more than a note."""
+    Path("web.pcap").write_bytes(many(6, faulty=range(5, 6)))
+    check(capsys, "web.pcap", "--write-baseline", "known.json")
+    assert [one["severity"] for one in stored()["captures"]["web.pcap"]] == ["note"]
+    Path("web.pcap").write_bytes(many(6, faulty=range(1, 2)))
+    status, lines = check(capsys, "web.pcap", "--baseline", "known.json", "--fail-on", "warning")
+    assert (status, lines[-2]) == (1, "baseline: 0 known, 1 gone")
+    check(capsys, "web.pcap", "--write-baseline", "known.json")
+    Path("web.pcap").write_bytes(many(6, faulty=range(5, 6)))
+    status, lines = check(capsys, "web.pcap", "--baseline", "known.json", "--fail-on", "note")
+    assert (status, lines[-1]) == (0, "baseline: 1 known, 0 gone")
 
 
 def test_what_is_gone_is_in_the_json(capsys: Capsys) -> None:
@@ -181,7 +196,7 @@ def test_problems_that_are_not_listed_are_known_as_well(capsys: Capsys, monkeypa
     Path("web.pcap").write_bytes(many(12, faulty=range(1, 11)))
     status, lines = check(capsys, "web.pcap", "--baseline", "known.json", "--fail-on", "warning")
     assert status == 1
-    assert lines[-2:] == ["1 capture, 12 connections, 22 frames: 2 warnings", "baseline: 8 known, 0 gone"]
+    assert lines[-2:] == ["1 capture, 12 connections, 22 frames: 1 warning, 1 note", "baseline: 8 known, 0 gone"]
 
 
 def test_expectations_are_known_too(capsys: Capsys) -> None:
@@ -195,8 +210,8 @@ def test_expectations_are_known_too(capsys: Capsys) -> None:
     Path("tcpscope.toml").write_text("", "utf-8")
     assert check(capsys, "web.pcap", "--baseline", "known.json")[1][-3:] == [
         "baseline: 1 known, 2 gone",
-        "web.pcap: gone: EXPECT expected-handshake (all)",
-        "tcpscope.toml: gone: EXPECT expected-connections (port 99)",
+        "web.pcap: gone: EXPECT expected-handshake error (all)",
+        "tcpscope.toml: gone: EXPECT expected-connections error (port 99)",
     ]
 
 
@@ -232,7 +247,7 @@ def test_what_cannot_be_read_is_never_known(capsys: Capsys) -> None:
     assert check(capsys, "cut.pcap", "text.pcap", "--baseline", "known.json")[0] == 2
 
 
-ENTRY = '{"rule": "TS105", "name": "a", "about": "b", "fingerprint": "c", "times": 1}'
+ENTRY = '{"rule": "TS105", "name": "a", "severity": "note", "about": "b", "fingerprint": "c", "times": 1}'
 
 
 @pytest.mark.parametrize(
@@ -260,6 +275,7 @@ ENTRY = '{"rule": "TS105", "name": "a", "about": "b", "fingerprint": "c", "times
                 "[{}]",
                 f"[{ENTRY.replace('1}', '0}')}]",
                 f"[{ENTRY.replace('1}', 'true}')}]",
+                f"[{ENTRY.replace('note', 'notes')}]",
                 f"[{ENTRY.replace(chr(34) + 'c' + chr(34), '3')}]",
             )
         ),

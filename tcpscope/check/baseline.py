@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tcpscope.capture.remote import is_url
-from tcpscope.check.fingerprint import subject
-from tcpscope.check.outcome import INPUT, CaptureResult, CheckResult, Gone, Problem, Unlisted
+from tcpscope.check.fingerprint import unlisted
+from tcpscope.check.outcome import INPUT, CheckResult, Gone, Problem, Unlisted
 from tcpscope.errors import BaselineError
+from tcpscope.report.model import SEVERITIES
 
 SCHEMA: Final = "tcpscope-baseline/1"
 FAMILY: Final = SCHEMA.partition("/")[0]
@@ -25,10 +27,11 @@ DAMAGED: Final = "TS901"
 
 
 class Known(NamedTuple):
-    """What is known of a capture: ``times`` problems of one fingerprint. ``about`` is there for people."""
+    """What is known of a capture: ``times`` problems of one fingerprint and one severity, the rule's own. ``about`` is for people."""
 
     rule: str
     name: str
+    severity: str
     about: str
     fingerprint: str
     times: int
@@ -41,27 +44,35 @@ class Baseline:
     path: str
     captures: Mapping[str, tuple[Known, ...]]
 
-    def of(self, path: str) -> dict[str, Known]:
-        """What is known of a capture, by fingerprint."""
-        return {one.fingerprint: one for one in self.captures.get(_key(path, self.path), ())}
+    def of(self, path: str) -> tuple[Known, ...]:
+        """What is known of a capture."""
+        return self.captures.get(_key(path, self.path), ())
 
 
 def record(result: CheckResult, path: str) -> Baseline:
     """The baseline in which all problems of a result are known."""
-    captures: dict[str, dict[str, Known]] = {}
+    captures: dict[str, Counter[Known]] = {}
 
-    def add(place: str, one: Known) -> None:
-        known = captures.setdefault(_key(place, path), {})
-        before = known.get(one.fingerprint)
-        known[one.fingerprint] = one if before is None else before._replace(times=before.times + one.times)
+    def add(place: str, one: Known, times: int) -> None:
+        captures.setdefault(_key(place, path), Counter())[one] += times
 
     for problem in result.all_problems():
         if _recordable(problem):
-            add(problem.path, Known(problem.code, problem.name, subject(problem), problem.fingerprint, 1))
+            add(problem.path, _known(unlisted(problem)), 1)
     for capture in result.captures:
         for more in capture.unlisted:
-            add(capture.path, Known(more.code, more.name, more.about, more.fingerprint, more.times))
-    return Baseline(path, {place: tuple(sorted(known.values())) for place, known in sorted(captures.items())})
+            add(capture.path, _known(more), more.times)
+    return Baseline(
+        path,
+        {
+            place: tuple(sorted(one._replace(times=times) for one, times in known.items()))
+            for place, known in sorted(captures.items())
+        },
+    )
+
+
+def _known(one: Unlisted) -> Known:
+    return Known(one.code, one.name, one.rated, one.about, one.fingerprint, 1)
 
 
 def text(baseline: Baseline) -> str:
@@ -102,8 +113,9 @@ def _entries(path: str, place: str, entries: Any) -> tuple[Known, ...]:
         try:
             one = Known(*(entry[name] for name in Known._fields))
         except (TypeError, KeyError):
-            one = Known("", "", "", "", 0)
-        if not all(isinstance(word, str) for word in one[:4]) or type(one.times) is not int or one.times < 1:
+            one = Known("", "", "", "", "", 0)
+        words = all(isinstance(word, str) for word in one[:-1]) and one.severity in SEVERITIES
+        if not words or type(one.times) is not int or one.times < 1:
             raise BaselineError(f"the baseline {path} is damaged: what it says of {place!r} makes no sense")
         known.append(one)
     return tuple(known)
@@ -120,19 +132,19 @@ def apply(result: CheckResult, baselines: Sequence[Baseline | None]) -> CheckRes
         if baseline is None:
             captures.append(capture)
             continue
-        left = _Left(baseline.of(capture.path))
-        captures.append(_without(capture, left))
+        left = _Left(baseline.of(capture.path), capture.path)
+        captures.append(replace(capture, **left.take(capture.problems, capture.unlisted)._asdict()))
         known += left.used
         if capture.usable:
-            gone += left.gone(capture.path)
+            gone += left.gone()
     problems: list[Problem] = []
     for number, path in enumerate(result.policies):
         own = [problem for problem in result.problems if problem.path == path]
         baseline = baselines[number]
-        left = _Left({} if baseline is None else baseline.of(path))
-        problems += left.new(own)
+        left = _Left(() if baseline is None else baseline.of(path), path)
+        problems += left.take(own).problems
         known += left.used
-        gone += left.gone(path)
+        gone += left.gone()
     names = {one.path: None for one in baselines if one is not None}
     result = replace(
         result,
@@ -149,46 +161,68 @@ def apply(result: CheckResult, baselines: Sequence[Baseline | None]) -> CheckRes
     )
 
 
-class _Left:
-    """What is still known of a capture, as one problem after the other uses it up."""
+class _New(NamedTuple):
+    """What a capture has that is not known."""
 
-    def __init__(self, known: Mapping[str, Known]) -> None:
+    problems: tuple[Problem, ...]
+    unlisted: tuple[Unlisted, ...]
+
+
+class _Left:
+    """What is still known of a capture, as its problems use it up.
+
+    A problem takes an entry of its own severity or, if there is none left, of a worse one: what has become worse is new.
+    """
+
+    def __init__(self, known: Sequence[Known], path: str) -> None:
+        self._path = path
         self._known = known
-        self._left = {fingerprint: one.times for fingerprint, one in known.items()}
+        self._left: dict[tuple[str, str], Known] = {}
+        for one in known:  # the lines of two branches may stand side by side
+            before = self._left.get((one.fingerprint, one.severity))
+            self._left[one.fingerprint, one.severity] = (
+                one if before is None else one._replace(times=one.times + before.times)
+            )
         self.used = 0
 
-    def new(self, problems: Iterable[Problem]) -> list[Problem]:
-        """The problems that are not known. Of those that are alike the first ones are: which, nobody can tell."""
-        found = []
-        for problem in problems:
-            if not _recordable(problem) or not self._take(problem.fingerprint, 1):
-                known = self._known.get(problem.fingerprint)
-                found.append(problem if known is None else _beyond(problem, known.times))
-        return found
+    def take(self, problems: Sequence[Problem], more: Sequence[Unlisted] = ()) -> _New:
+        """What is not known. Of problems that are alike the first ones are: which, nobody can tell."""
+        listed: dict[int, Problem] = dict(enumerate(problems))
+        rest = list(more)
+        for worse in range(len(SEVERITIES)):
+            for number, problem in list(listed.items()):
+                if _recordable(problem) and self._take(problem.fingerprint, problem.rated, worse, 1):
+                    del listed[number]
+            rest = [
+                one._replace(times=one.times - self._take(one.fingerprint, one.rated, worse, one.times)) for one in rest
+            ]
+        return _New(
+            tuple(self._remarked(problem) for problem in listed.values()), tuple(one for one in rest if one.times)
+        )
 
-    def beyond(self, unlisted: Iterable[Unlisted]) -> list[Unlisted]:
-        """The same of those that are not listed."""
-        rest = [one._replace(times=one.times - self._take(one.fingerprint, one.times)) for one in unlisted]
-        return [one for one in rest if one.times]
-
-    def gone(self, path: str) -> list[Gone]:
+    def gone(self) -> list[Gone]:
         """What was not found."""
+        left = self._left.values()
         return [
-            Gone(path, one.rule, one.name, one.about, one.fingerprint, self._left[one.fingerprint])
-            for one in self._known.values()
-            if self._left[one.fingerprint]
+            Gone(self._path, one.rule, one.name, one.severity, one.about, one.fingerprint, one.times)
+            for one in left
+            if one.times
         ]
 
-    def _take(self, fingerprint: str, count: int) -> int:
-        taken = min(count, self._left.get(fingerprint, 0))
-        if taken:
-            self._left[fingerprint] -= taken
-            self.used += taken
+    def _take(self, fingerprint: str, severity: str, worse: int, times: int) -> int:
+        """How many of so many problems are known by the entries of a severity so much worse than theirs."""
+        rank = SEVERITIES.index(severity) - worse
+        one = self._left.get((fingerprint, SEVERITIES[rank])) if rank >= 0 else None
+        if one is None:
+            return 0
+        taken = min(times, one.times)
+        self._left[fingerprint, one.severity] = one._replace(times=one.times - taken)
+        self.used += taken
         return taken
 
-
-def _without(capture: CaptureResult, left: _Left) -> CaptureResult:
-    return replace(capture, problems=tuple(left.new(capture.problems)), unlisted=tuple(left.beyond(capture.unlisted)))
+    def _remarked(self, problem: Problem) -> Problem:
+        times = sum(one.times for one in self._known if one.fingerprint == problem.fingerprint)
+        return _beyond(problem, times) if times else problem
 
 
 def _beyond(problem: Problem, count: int) -> Problem:

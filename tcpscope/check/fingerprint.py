@@ -56,9 +56,8 @@ def subject(problem: Problem) -> str:
 
 def unlisted(problem: Problem) -> Unlisted:
     """What is kept of a problem that is not listed; equal ones are counted."""
-    return Unlisted(
-        problem.code, problem.name, problem.severity, problem.fails, problem.fingerprint, subject(problem), 1
-    )
+    one = problem
+    return Unlisted(one.code, one.name, one.severity, one.rated, one.fails, one.fingerprint, subject(one), 1)
 
 
 def numbered(problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -111,6 +111,7 @@ class Unlisted(NamedTuple):
     code: str
     name: str
     severity: str
+    rated: str
     fails: bool
     fingerprint: str
     about: str
@@ -123,6 +124,7 @@ class Gone(NamedTuple):
     path: str
     code: str
     name: str
+    severity: str
     about: str
     fingerprint: str
     times: int

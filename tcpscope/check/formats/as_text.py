@@ -79,7 +79,7 @@ def summary_lines(result: CheckResult, style: Style) -> Iterator[str]:
         yield f"by the policy: {'; '.join(done)}"
     for one in result.gone:
         often = f", {plural(one.times, 'time')}" if one.times > 1 else ""
-        yield f"{_safe(one.path)}: gone: {one.code} {one.name} ({_safe(one.about)}){often}"
+        yield _safe(f"{one.path}: gone: {one.code} {one.name} {one.severity} ({one.about}){often}")
     for allow in result.allows:
         if allow.unused:
             yield f"{_safe(allow.place)}: unused: nothing needs this allow of {', '.join(allow.rule)} ({_safe(allow.reason)})"
