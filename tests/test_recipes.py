@@ -24,7 +24,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = Path(str(tcpscope.__file__)).parent
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 HOOKS = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))}
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 MANUAL = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+MANUAL += "\n" + README.partition("\n## In CI\n")[2].partition("\n## ")[0]
 
 pytestmark = pytest.mark.skipif(
     os.name != "posix" or not shutil.which("git") or not shutil.which("bash"), reason="needs git and bash"
@@ -359,9 +361,36 @@ def test_the_job_for_gitlab_runs(project: Project) -> None:
 
 
 def test_the_lines_for_a_shell_run(project: Project) -> None:
+    """None of them is wrong usage; that there are problems, and differences, is another matter."""
+    for name in ("old", "new"):
+        shutil.copy(project.path / "captures" / "old.pcap", project.path / f"{name}.pcap")
+    for line in "".join(snippets("sh")).splitlines():
+        done = project.attempt("bash", "-c", line)
+        assert done.returncode in {0, 1}, f"{line}: {done.stderr}"
+        assert done.stderr == "", line
     assert project.attempt("tcpscope", "check", "captures").returncode == 1
-    for text in snippets("sh"):
-        project.run("bash", "-eo", "pipefail", "-c", text)
+    assert project.attempt("tcpscope", "check", "captures", "--baseline", "captures/known.json").returncode == 0
     with (project.path / "tcpscope.toml").open("a", encoding="utf-8") as file:
         file.write('baseline = "captures/known.json"\n')
     assert project.attempt("tcpscope", "check", "captures").returncode == 0
+
+
+def test_every_snippet_says_what_there_is(project: Project) -> None:
+    for text in snippets("toml"):
+        (project.path / "tcpscope.toml").write_text(text, encoding="utf-8")
+        assert project.attempt("tcpscope", "check", "--show-config").stderr == ""
+    assert snippets("yaml")
+    for text in snippets("yaml"):
+        for mapping in mappings(yaml.safe_load(text)):
+            if "OWNER/tcpscope@" in str(mapping.get("uses")):
+                assert set(mapping.get("with", {})) <= set(ACTION["inputs"])
+            if "OWNER/tcpscope" in str(mapping.get("repo")):
+                assert {hook["id"] for hook in mapping["hooks"]} <= set(HOOKS)
+
+
+def mappings(value: Any) -> Iterator[dict[str, Any]]:
+    """All mappings in a document."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from mappings(inner)
