@@ -93,6 +93,7 @@ def test_only_captures_with_problems_are_read_twice(capsys: Capsys, monkeypatch:
 
 def test_standard_input_is_drawn_as_well(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("x.pcap").write_bytes(unanswered())
+    Path("-").write_bytes(clean())  # has nothing to do with it
     _, wanted = check(capsys, "x.pcap", "--format", "full")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(unanswered())))
     _, lines = check(capsys, "-", "--format", "full")

@@ -39,7 +39,7 @@ class Ladders:
         self._path = path
         self._subjects: list[tuple[tuple[int, int], Target, ConnectionReport]] = []
         self._spool: BinaryIO | None = None
-        if not Path(path).is_file():  # can be read only once
+        if path == "-" or not Path(path).is_file():  # can be read only once
             self._spool = tempfile.SpooledTemporaryFile(max_size=MEMORY)  # type: ignore[assignment]  # noqa: SIM115
 
     def read(self, data: bytes) -> None:
