@@ -91,11 +91,12 @@ def test_only_captures_with_problems_are_read_twice(capsys: Capsys, monkeypatch:
     assert check(capsys, "clean.pcap", "--format", "full")[0] == 0
 
 
-def test_standard_input_is_drawn_as_well(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("x.pcap").write_bytes(unanswered())
+@pytest.mark.parametrize("behind", [b"", b"\xff" * 40], ids=["whole", "damaged"])
+def test_standard_input_is_drawn_as_well(behind: bytes, capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("x.pcap").write_bytes(unanswered() + behind)
     Path("-").write_bytes(clean())  # has nothing to do with it
     _, wanted = check(capsys, "x.pcap", "--format", "full")
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(unanswered())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(unanswered() + behind)))
     _, lines = check(capsys, "-", "--format", "full")
     assert [line.replace("-:", "x.pcap:", 1) if line.startswith("-:") else line for line in lines] == wanted
     assert rows(lines) == [1, 2, 3]

@@ -87,9 +87,11 @@ def _check(path: str, number: int, policy: Policy, keys: KeyLog, ladders: Ladder
             session.begin_file(source.name)
             stopped, offset = "", -1
             try:
-                while (data := source.read()) and session.feed(data):
+                while data := source.read():
                     if ladders is not None:
                         ladders.read(data)
+                    if not session.feed(data):
+                        break
             except SourceError as error:
                 stopped, offset = f"{error} at byte {source.position}", source.position
             session.end_file(
