@@ -137,6 +137,18 @@ def test_real_traffic_keeps_its_fingerprints(path: Path, capsys: Capsys) -> None
     assert findings(capsys, "again.pcap") == findings(capsys, str(path))
 
 
+def test_what_is_under_way_does_not_matter(capsys: Capsys) -> None:
+    """The timers of a lost SYN-ACK run out on both sides at about the same time: either may be first."""
+    head = "# A SYN-ACK is lost.\n0.000 C > S S <mss 1460>\n+.010 S > C S. <mss 1460>\n+1 "
+    client, server = "C > S  S  seq 0 <mss 1460>\n", "S > C  S. seq 0 ack 1 <mss 1460>\n"
+    tail = "+.010 C > S .\n+.010 C > S F.\n+.010 S > C F.\n+.010 C > S .\n"
+    Path("web.pcap").write_bytes(build(parse(f"{head}{client}+.001 {server}{tail}")))
+    first = findings(capsys, "web.pcap")
+    assert {"TS107", "TS108"} <= {code for code, *_ in first}
+    Path("web.pcap").write_bytes(build(parse(f"{head}{server}+.001 {client}+.001 {server}{tail}")))
+    assert findings(capsys, "web.pcap") == first
+
+
 def test_another_port_side_or_state_is_another_problem(capsys: Capsys) -> None:
     first = findings(capsys, "web.pcap")
     Path("web.pcap").write_bytes(unanswered().replace(bytes([0x9C, 0x40, 0, 80]), bytes([0x9C, 0x40, 0, 81])))

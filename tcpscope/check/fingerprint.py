@@ -1,7 +1,8 @@
 """What a problem is known by when the same scenario is recorded again.
 
-It rests on the rule (or the expectation), the roles, the service and the states that both sides were in; not on times, frame
-numbers, addresses or ephemeral ports. The capture's path is not in it: who compares reports adds that.
+It rests on the rule (or the expectation), the roles, the service and the state that the side was in which it is about, or both of
+them; not on times, frame numbers, addresses or ephemeral ports. The other side's state is left out because it depends on what
+was under way at that moment. The capture's path is not in it: who compares reports adds that.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def fingerprint(
         port = connection.server.port
         parts.append("ephemeral" if port >= EPHEMERAL else str(port))
         if frame is not None and kind == "finding":
-            parts += [_state(one, frame) for one in (connection.client_side, connection.server_side)]
+            sides = {"client": connection.client_side, "server": connection.server_side}
+            parts += [_state(one, frame) for name, one in sides.items() if side in {None, name}]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
