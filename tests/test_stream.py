@@ -138,6 +138,31 @@ def test_too_much_behind_a_hole_gives_the_hole_up() -> None:
     assert reader.slices[0][0] == 10
 
 
+def test_a_large_piece_behind_many_small_ones_gives_up_as_many_holes_as_it_needs() -> None:
+    """Found by the fuzz target "tls": each large segment set but one small piece free."""
+    reader = Reader(limit=1000)
+    for o in range(10, 400, 20):
+        reader.offer(o, b"x")
+    for o in range(1000, 9000, 450):
+        reader.offer(o, bytes(400))
+        assert reader.stream.held <= 1000
+    positions = [position for position, _, _ in reader.slices]
+    assert positions == sorted(positions)
+    reader.take(reader.stream.drain())
+    assert len(reader.octets) == 20 + 400 * 18, "what was captured is delivered, and nothing twice"
+
+
+def test_what_fills_the_first_hole_gives_no_other_up() -> None:
+    reader = Reader(limit=1000)
+    for o in range(100, 1000, 100):
+        reader.offer(o, bytes(95))
+    reader.offer(0, bytes(100))
+    reader.offer(1100, bytes(95))
+    assert reader.stream.next == 195
+    reader.offer(50, bytes(200))
+    assert reader.stream.next == 295
+
+
 def test_too_many_pieces_give_the_hole_up() -> None:
     reader = Reader()
     for n in range(1000):

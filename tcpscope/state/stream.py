@@ -139,12 +139,7 @@ class ByteStream:
             pieces = []
             self.pieces = pieces
         if self.count >= MAX_PIECES or self.held + captured > self.limit:
-            first: i64 = position
-            if self.count > 0 and pieces[0].position < first:
-                first = pieces[0].position
-            if first > self.passed:
-                self.passed = first
-            self.overflows += 1
+            self._make_room(pieces, captured, position)
         at: i64 = position
         i: i64 = 0
         while i < len(pieces) and at < stop:
@@ -159,6 +154,24 @@ class ByteStream:
             i += 1
         if at < stop:
             self._insert(pieces, i, data, start, captured, position, at, stop, ack)
+
+    def _make_room(self, pieces: list[Piece], captured: i64, position: i64) -> None:
+        """Give up as many holes, from the first on, as a segment of ``captured`` bytes needs to be held behind the others.
+
+        Where that is not enough, the one before the segment, so that it need not be held.
+        """
+        self.overflows += 1
+        upto: i64 = position
+        held: i64 = self.held
+        i: i64 = 0
+        while i < self.count and pieces[i].position < position:
+            held -= len(pieces[i].data)
+            i += 1
+            if self.count - i < MAX_PIECES and held + captured <= self.limit:
+                upto = pieces[i - 1].position
+                break
+        if upto > self.passed:
+            self.passed = upto
 
     def _insert(
         self,
