@@ -60,14 +60,14 @@ class LargeSegments:
 
     def add(self, sender: Transfer, mss: i64) -> None:
         """Count those of one sender, whose receiver told this MSS (-1: not known)."""
-        self.segments += sender.large_segments
+        self.segments += sender.trouble.large_segments
         if mss < 0:
-            self.unknown += sender.large_segments
+            self.unknown += sender.trouble.large_segments
         elif mss < self.limit:
             self.limit = mss
-        if self.frame == 0 or sender.large_frame < self.frame:
-            self.frame = sender.large_frame
-        self.largest = max(self.largest, sender.largest)
+        if self.frame == 0 or sender.trouble.large_frame < self.frame:
+            self.frame = sender.trouble.large_frame
+        self.largest = max(self.largest, sender.trouble.largest)
 
 
 class CaptureFacts:
@@ -261,12 +261,12 @@ class Pipeline:
             facts.copies.add(conn)
         client: Transfer = conn.client.opened()
         server: Transfer = conn.server.opened()
-        facts.unseen_bytes += client.unseen_bytes + server.unseen_bytes
-        if client.large_segments + server.large_segments > 0:
+        facts.unseen_bytes += client.trouble.unseen_bytes + server.trouble.unseen_bytes
+        if client.trouble.large_segments + server.trouble.large_segments > 0:
             facts.large.connections += 1
-            if client.large_segments > 0:
+            if client.trouble.large_segments > 0:
                 facts.large.add(client, conn.server.mss)
-            if server.large_segments > 0:
+            if server.trouble.large_segments > 0:
                 facts.large.add(server, conn.client.mss)
         if conn.encapsulation != 0:
             conn.encapsulation_name = self.decoder.encapsulation_name(conn.encapsulation)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import tcpscope
-from tcpscope.state.endpoint import NOTHING_SENT, SILENT, Endpoint, Transfer
+from tcpscope.state.endpoint import NO_TROUBLE, NOTHING_SENT, SILENT, Endpoint, Transfer, Trouble
 from tcpscope.version import compiled, version_line
 
 # No test asserts a time, and a run that found nothing finds nothing again.
@@ -51,3 +51,4 @@ def _shared_records_are_never_written() -> Iterator[None]:
     assert contents(SILENT) == contents(Endpoint())
     assert contents(NOTHING_SENT) == contents(Transfer())
     assert SILENT.transfer is NOTHING_SENT
+    assert contents(NO_TROUBLE) == contents(Trouble())

@@ -286,7 +286,7 @@ def test_round_trips_by_timestamps_know_which_sending_was_answered() -> None:
     sent = conn.client.transfer
     assert sent is not None
     assert sent.rtt is None
-    assert sent.retransmitted_segments == 1
+    assert sent.trouble.retransmitted_segments == 1
     assert sent.stamp_rtt is not None
     assert (sent.stamp_rtt.count, sent.stamp_rtt.minimum) == (1, 20 * MS)
     conn = of(

@@ -12,11 +12,11 @@ def test_a_hole_that_is_filled_in_pieces_becomes_no_more_holes_than_are_kept() -
     (conn,) = of(HANDSHAKE + "+.01 C > S P. 900001:900101(100) ack 1\n" + "\n".join(pieces))
     transfer = conn.client.transfer
     assert transfer is not None
-    assert transfer.holes is not None
-    assert len(transfer.holes) == MAX_HOLES
+    assert transfer.trouble.holes is not None
+    assert len(transfer.trouble.holes) == MAX_HOLES
     assert transfer.unique_bytes == 100 + MAX_HOLES
-    missing = sum(int(hole.right - hole.left) for hole in transfer.holes)
-    assert missing + transfer.hole_bytes_lost == 900_000 - MAX_HOLES
+    missing = sum(int(hole.right - hole.left) for hole in transfer.trouble.holes)
+    assert missing + transfer.trouble.hole_bytes_lost == 900_000 - MAX_HOLES
 
 
 def test_a_hole_that_is_filled_from_both_ends_stays_one() -> None:
@@ -31,7 +31,7 @@ def test_a_hole_that_is_filled_from_both_ends_stays_one() -> None:
     )
     transfer = conn.client.transfer
     assert transfer is not None
-    assert transfer.holes is not None
+    assert transfer.trouble.holes is not None
     base = conn.client.base
-    assert [(hole.left - base, hole.right - base) for hole in transfer.holes] == [(200, 900)]
-    assert (transfer.unique_bytes, transfer.hole_bytes_lost) == (400, 0)
+    assert [(hole.left - base, hole.right - base) for hole in transfer.trouble.holes] == [(200, 900)]
+    assert (transfer.unique_bytes, transfer.trouble.hole_bytes_lost) == (400, 0)

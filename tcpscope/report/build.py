@@ -42,7 +42,7 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
     """Everything that a report says about one finished connection. ``msl_ns``: maximum segment lifetime."""
     client, server = host_ports(conn.key)
     ours, theirs = conn.client.transfer or Transfer(), conn.server.transfer or Transfer()
-    reset, reset_by = _first_side(ours.rst_frame, theirs.rst_frame)
+    reset, reset_by = _first_side(ours.trouble.rst_frame, theirs.trouble.rst_frame)
     whole = None if conn.zeek is None else conn.zeek.row()
     return model.ConnectionReport(
         stream=conn.stream,
@@ -194,7 +194,7 @@ def _frame_times(conn: Connection) -> dict[int, int]:
             transfer = end.transfer
             times[transfer.fin_frame] = transfer.fin_time
             times[transfer.fin_ack_frame] = transfer.fin_ack_time
-            times[transfer.rst_frame] = transfer.rst_time
+            times[transfer.trouble.rst_frame] = transfer.trouble.rst_time
     times.pop(0, None)
     return times
 
@@ -228,22 +228,22 @@ def _traffic(end: Endpoint, transfer: Transfer) -> model.Traffic:
         segments=end.segments,
         payload_segments=transfer.payload_segments,
         payload_bytes=transfer.payload_bytes,
-        large_segments=transfer.large_segments,
+        large_segments=transfer.trouble.large_segments,
         unique_bytes=transfer.unique_bytes,
-        unseen_bytes=transfer.unseen_bytes,
-        retransmitted_segments=transfer.retransmitted_segments,
-        retransmitted_bytes=transfer.retransmitted_bytes,
-        lost_before=transfer.lost_before,
-        lost_behind=transfer.lost_behind,
-        timeouts=transfer.timeouts,
-        spurious_timeouts=transfer.spurious_timeouts,
-        out_of_order=transfer.out_of_order,
-        duplicate_acks=transfer.duplicate_acks,
-        keep_alives=transfer.keep_alives,
-        zero_windows=transfer.zero_windows,
-        zero_window_ns=transfer.zero_time_total,
-        window_probes=transfer.window_probes,
-        window_full=transfer.window_full,
+        unseen_bytes=transfer.trouble.unseen_bytes,
+        retransmitted_segments=transfer.trouble.retransmitted_segments,
+        retransmitted_bytes=transfer.trouble.retransmitted_bytes,
+        lost_before=transfer.trouble.lost_before,
+        lost_behind=transfer.trouble.lost_behind,
+        timeouts=transfer.trouble.timeouts,
+        spurious_timeouts=transfer.trouble.spurious_timeouts,
+        out_of_order=transfer.trouble.out_of_order,
+        duplicate_acks=transfer.trouble.duplicate_acks,
+        keep_alives=transfer.trouble.keep_alives,
+        zero_windows=transfer.trouble.zero_windows,
+        zero_window_ns=transfer.trouble.zero_time_total,
+        window_probes=transfer.trouble.window_probes,
+        window_full=transfer.trouble.window_full,
         min_window=None if transfer.min_window < 0 else transfer.min_window,
         max_window=None if transfer.max_window < 0 else transfer.max_window,
         max_in_flight=transfer.max_in_flight,

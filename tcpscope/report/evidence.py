@@ -45,11 +45,11 @@ def evidence_of(conn: Connection, side: int, seg: Segment) -> Evidence | None:
     if sender.srtt >= 0:
         found["rtt"] = seconds(sender.srtt)
     if cause == CAUSE_TIMEOUT:
-        found["backoff"] = int(sender.backoff)
+        found["backoff"] = int(sender.trouble.backoff)
     if cause in ASKED:
-        found["duplicate_acks"] = int(receiver.duplicate_run)
-        if receiver.sack_high >= 0:
-            found["sack_edge"] = int(receiver.sack_high)
+        found["duplicate_acks"] = int(receiver.trouble.duplicate_run)
+        if receiver.trouble.sack_high >= 0:
+            found["sack_edge"] = int(receiver.trouble.sack_high)
     if cause in COPIED and seg.ip_id >= 0:
         found["ip_id"] = int(seg.ip_id)
     if seg.ts_val >= 0:

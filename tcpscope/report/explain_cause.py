@@ -78,7 +78,7 @@ def cause_evidence(
         return CauseEvidence(("It is the first segment of its side: it repeats nothing.",), (), False)
     ahead = int(diff(seg.seq, me.nxt))
     if ahead == 0:
-        if seg.length == 1 and r.zero_frame:
+        if seg.length == 1 and r.trouble.zero_frame:
             return CauseEvidence((_window_line(seg, r),), (), False)
         text = f"It begins at {ours(seg.seq)}, the next number of its side: it repeats nothing."
         return CauseEvidence((text,), (), False)
@@ -88,7 +88,7 @@ def cause_evidence(
     if seg.length == 0 or (seg.length == 1 and ahead == -1 and me.una == me.nxt):
         values = [f"it begins at {ours(seg.seq)}; its side has sent all up to {ours(me.nxt)}"]
         values.append(f"the other side has acknowledged {ours(me.una)}" if me.una >= 0 else "nothing was acknowledged")
-        values.append(_window_line(seg, r) if r.zero_frame else "the other side's window is open")
+        values.append(_window_line(seg, r) if r.trouble.zero_frame else "the other side's window is open")
         values.append(f"{words.span(seg.time_ns - me.last_time)} have passed since its side's segment before")
         return CauseEvidence(tuple(values), (), False)
     sent, hole = _sending(t, seg.seq), _hole(t, seg.seq, end)
@@ -109,7 +109,7 @@ def copy_lines(conn: Connection, seg: SegmentCopy) -> tuple[str, ...]:
 
 
 def _window_line(seg: SegmentCopy, r: Transfer) -> str:
-    return f"frame {r.zero_frame} had closed the other side's window {words.span(seg.time_ns - r.zero_since)} before"
+    return f"frame {r.trouble.zero_frame} had closed the other side's window {words.span(seg.time_ns - r.trouble.zero_since)} before"
 
 
 def _control(seg: SegmentCopy, me: Endpoint, t: Transfer, fresh: bool) -> CauseEvidence:
@@ -138,7 +138,7 @@ def _sending(t: Transfer, seq: int) -> Sent | None:
 
 
 def _hole(t: Transfer, seq: int, end: int) -> Hole | None:
-    for hole in t.holes or ():
+    for hole in t.trouble.holes or ():
         if diff(seq, hole.right) < 0 and diff(end, hole.left) > 0:
             return hole
     return None
@@ -190,9 +190,11 @@ class _Repeat:
         if me.una >= 0:
             lines.append(f"the other side has acknowledged {ours(me.una)}")
         sacked = (
-            f"; SACK blocks reach up to {ours(r.sack_high)}" if r.sack_high >= 0 else "; no SACK block lies above it"
+            f"; SACK blocks reach up to {ours(r.trouble.sack_high)}"
+            if r.trouble.sack_high >= 0
+            else "; no SACK block lies above it"
         )
-        lines.append(f"{words.plural(int(r.duplicate_run), 'duplicate acknowledgement')} in a row{sacked}")
+        lines.append(f"{words.plural(int(r.trouble.duplicate_run), 'duplicate acknowledgement')} in a row{sacked}")
         if t.srtt >= 0:
             lines.append(
                 f"smoothed round trip {words.span(t.srtt)}, variation {words.span(t.rttvar)}: time-out after "
@@ -201,8 +203,8 @@ class _Repeat:
         else:
             lines.append(f"no round trip is known: time-out after {words.span(MINIMUM_RTO)} at least")
         lines.append(f"{words.span(seg.time_ns - t.last_data_time)} have passed since its side's data before")
-        if t.loss_until >= 0:
-            lines.append(f"a time-out before gave up all that had been sent, up to {ours(t.loss_until)}")
+        if t.trouble.loss_until >= 0:
+            lines.append(f"a time-out before gave up all that had been sent, up to {ours(t.trouble.loss_until)}")
         if seg.ts_val >= 0 and t.ts_val >= 0:
             lines.append(f"timestamp {seg.ts_val}, that of its side's segment before {t.ts_val}")
         earlier = sent.ip_id if sent is not None else t.highest_ip_id
@@ -218,7 +220,7 @@ class _Repeat:
         first = Condition(f"it was sent {words.times(sendings)} before, not just once", sendings == 1)
         acked = f"the other side had acknowledged {ours(me.una)}" if me.una >= 0 else "nothing had been acknowledged"
         ends = f"it ends at {ours(self.end)}"
-        run = int(r.duplicate_run)
+        run = int(r.trouble.duplicate_run)
         late = "none is known" if elapsed is None else f"it comes after {words.span(elapsed)}"
         probe_ns = t.srtt if t.srtt >= 0 else 0
         return [
@@ -242,9 +244,9 @@ class _Repeat:
                 [
                     Condition(
                         "no SACK block said that later bytes had arrived"
-                        if r.sack_high < 0
-                        else f"{ends}, SACK blocks reach up to {ours(r.sack_high)}",
-                        r.sack_high >= 0 and diff(r.sack_high, self.end) >= 0,
+                        if r.trouble.sack_high < 0
+                        else f"{ends}, SACK blocks reach up to {ours(r.trouble.sack_high)}",
+                        r.trouble.sack_high >= 0 and diff(r.trouble.sack_high, self.end) >= 0,
                     ),
                     first,
                 ],

@@ -243,12 +243,12 @@ class Chooser:
         sent = _sending_of(me, seg.seq)
         if sent is None or receiver is None or sent.sendings != 2 or len(self._lost) >= MAX_LOST:
             return
-        sacked = receiver.sack_high >= 0 and diff(receiver.sack_high, sent.end) > 0
-        repeated = receiver.duplicate_run >= DUPLICATES_FOR_FAST and me.una == sent.seq
+        sacked = receiver.trouble.sack_high >= 0 and diff(receiver.trouble.sack_high, sent.end) > 0
+        repeated = receiver.trouble.duplicate_run >= DUPLICATES_FOR_FAST and me.una == sent.seq
         if not (sacked or repeated) or (me.una >= 0 and diff(me.una, sent.seq) > 0):
             return
         first = int(sent.frame)
-        resends = me.transfer.resends if me.transfer is not None else None
+        resends = me.transfer.trouble.resends if me.transfer is not None else None
         if not resends or resends[-1].frame != seg.frame:
             return
         for arrow in (arrow for _, arrow in self._kept.values() if arrow.frame == first and arrow.side == side):

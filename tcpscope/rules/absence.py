@@ -22,7 +22,7 @@ def doubt(conn: Connection) -> str:
     """Why something may have happened that the capture does not show; "" if nothing speaks for that."""
     if conn.lossy and not conn.one_sided:
         sides = (transfer_of(conn.client), transfer_of(conn.server))
-        missing = sum(side.unseen_bytes + side.hole_bytes_lost for side in sides)
+        missing = sum(side.trouble.unseen_bytes + side.trouble.hole_bytes_lost for side in sides)
         return f"it lacks {plural(missing, 'byte')} of this connection"
     if conn.frames_dropped > 0:
         return f"{plural(conn.frames_dropped, 'frame')} dropped"

@@ -280,7 +280,7 @@ class MissingSegment(FactRule):
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """What is still missing at the end, and what it holds up."""
-        holes = [hole for hole in transfer_of(conn.side(seen.side)).holes or () if not hole.acknowledged]
+        holes = [hole for hole in transfer_of(conn.side(seen.side)).trouble.holes or () if not hole.acknowledged]
         if not holes or conn.one_sided:
             return None
         missing = sum(diff(hole.right, hole.left) for hole in holes)

@@ -94,7 +94,7 @@ class AcknowledgedBytesNotCaptured(FactRule):
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How many of this connection, if any are still missing at its end."""
-        missing = transfer_of(conn.side(seen.side)).unseen_bytes
+        missing = transfer_of(conn.side(seen.side)).trouble.unseen_bytes
         if missing <= 0 or conn.one_sided:
             return None
         text = (

@@ -70,22 +70,22 @@ class ConnectionRefused(Rule):
         """The RST and the time it took."""
         client, server = conn.client, transfer_of(conn.server)
         text = (
-            f"{party(conn, SERVER)} refused the connection: its reset (frame {server.rst_frame}) came "
-            f"{span(server.rst_time - client.syn_time)} after the SYN of {party(conn, CLIENT)} (frame "
+            f"{party(conn, SERVER)} refused the connection: its reset (frame {server.trouble.rst_frame}) came "
+            f"{span(server.trouble.rst_time - client.syn_time)} after the SYN of {party(conn, CLIENT)} (frame "
             f"{client.syn_frame})"
         )
         if client.syn_count > 1:
             text += f", which tried {times(client.syn_count)}"
         text += "; no program listens there, or a firewall rejects"
-        evidence = [client.syn_frame, server.rst_frame, client.syn_last_frame]
+        evidence = [client.syn_frame, server.trouble.rst_frame, client.syn_last_frame]
         yield self.finding(
             conn,
             SERVER,
             opening(text),
             evidence,
-            frame=server.rst_frame,
-            time_ns=server.rst_time,
-            count=max(1, server.rst_count),
+            frame=server.trouble.rst_frame,
+            time_ns=server.trouble.rst_time,
+            count=max(1, server.trouble.rst_count),
         )
 
 
@@ -280,19 +280,28 @@ class HandshakeAborted(Rule):
         if conn.facts_of(OLD_DUPLICATE_SYN):
             return
         transfers = (transfer_of(conn.client), transfer_of(conn.server))
-        side = min((s for s in (CLIENT, SERVER) if transfers[s].rst_frame), key=lambda s: transfers[s].rst_frame)
+        side = min(
+            (s for s in (CLIENT, SERVER) if transfers[s].trouble.rst_frame),
+            key=lambda s: transfers[s].trouble.rst_frame,
+        )
         sender = transfers[side]
-        after = f"{span(sender.rst_time - conn.client.syn_time)} after the SYN"
+        after = f"{span(sender.trouble.rst_time - conn.client.syn_time)} after the SYN"
         if conn.server.syn_frame:
-            after = f"{span(sender.rst_time - conn.server.syn_time)} after the SYN-ACK (frame {conn.server.syn_frame})"
-        state = "" if sender.rst_state == UNKNOWN else f" in {STATE_NAMES[sender.rst_state]}"
+            after = f"{span(sender.trouble.rst_time - conn.server.syn_time)} after the SYN-ACK (frame {conn.server.syn_frame})"
+        state = "" if sender.trouble.rst_state == UNKNOWN else f" in {STATE_NAMES[sender.trouble.rst_state]}"
         text = (
-            f"{party(conn, side)} broke the handshake off with a reset (frame {sender.rst_frame}){state}, {after}: "
+            f"{party(conn, side)} broke the handshake off with a reset (frame {sender.trouble.rst_frame}){state}, {after}: "
             "the connection never opened"
         )
         if side == CLIENT and conn.server.syn_frame and transfers[CLIENT].last_ack < 0:
             text += "; the client gave up or was scanning, or its SYN was an old duplicate"
-        evidence = [conn.client.syn_frame, conn.server.syn_frame, sender.rst_frame]
+        evidence = [conn.client.syn_frame, conn.server.syn_frame, sender.trouble.rst_frame]
         yield self.finding(
-            conn, side, opening(text), evidence, frame=sender.rst_frame, time_ns=sender.rst_time, count=sender.rst_count
+            conn,
+            side,
+            opening(text),
+            evidence,
+            frame=sender.trouble.rst_frame,
+            time_ns=sender.trouble.rst_time,
+            count=sender.trouble.rst_count,
         )

@@ -87,8 +87,8 @@ def slow_reader(conn: Connection, side: int) -> Said:
     stalled = _timing(conn, 1 - side).window
     return Said(
         HIGH,
-        f"{party(conn, side)} stopped reading its socket: its window was closed {times(max(1, transfer.zero_windows))} for "
-        f"{span(transfer.zero_time_total)}, and the other side stood still for {span(stalled)}",
+        f"{party(conn, side)} stopped reading its socket: its window was closed {times(max(1, transfer.trouble.zero_windows))} for "
+        f"{span(transfer.trouble.zero_time_total)}, and the other side stood still for {span(stalled)}",
         "Look at what the receiving program and its host did at that time: processor, disk, memory, locks",
         _frames(conn, side, (ZERO_WINDOW,)),
     )
@@ -111,7 +111,7 @@ def small_window(conn: Connection, side: int) -> Said:
 def loss(conn: Connection, side: int) -> Said:
     """Segments were sent again because they or their ACKs did not arrive."""
     transfer, timing = transfer_of(conn.side(side)), _timing(conn, side)
-    lost = transfer.lost_before + transfer.lost_behind - transfer.needless_probes
+    lost = transfer.trouble.lost_before + transfer.trouble.lost_behind - transfer.trouble.needless_probes
     data: int = max(0, lost)
     parts = []
     if data:
@@ -121,12 +121,12 @@ def loss(conn: Connection, side: int) -> Said:
     parts += [f"the {name}" for kind, name in REPEATED.items() if facts_of_side(conn, kind, side)]
     one = max(1, data) + len(parts) == 2
     # Duplicate ACKs, SACK blocks and holes show what is missing; a time-out may as well have missed the ACK.
-    sure = data and (transfer.lost_before or any(facts_of_side(conn, kind, side) for kind in SHOWN))
+    sure = data and (transfer.trouble.lost_before or any(facts_of_side(conn, kind, side) for kind in SHOWN))
     acks = "" if sure else " or the ACK for it" if one else " or the ACKs for them"
     where = "on the path"
-    if transfer.lost_before > transfer.lost_behind:
+    if transfer.trouble.lost_before > transfer.trouble.lost_behind:
         where = "on the way to the capture point"
-    elif transfer.lost_behind:
+    elif transfer.trouble.lost_behind:
         where = "behind the capture point"
     cost = f", which stalled it for {span(timing.loss)}" if timing.loss else ""
     return Said(
@@ -140,9 +140,9 @@ def loss(conn: Connection, side: int) -> Said:
 def _stretch(conn: Connection, side: int) -> str:
     """Which part of the path lost something."""
     transfer = transfer_of(conn.side(side))
-    if transfer.lost_before > transfer.lost_behind:
+    if transfer.trouble.lost_before > transfer.trouble.lost_behind:
         return f"between {party(conn, side)} and the capture point"
-    if transfer.lost_behind:
+    if transfer.trouble.lost_behind:
         return f"between the capture point and {party(conn, 1 - side)}, both ways"
     return "on the whole path"
 
@@ -163,11 +163,11 @@ def late_acks(conn: Connection, side: int) -> Said:
 def path_mtu(conn: Connection, side: int) -> Said:
     """Only what is large gets lost, and nobody says so."""
     transfer = transfer_of(conn.side(side))
-    passed = max(transfer.delivered, transfer.cut_to)
+    passed = max(transfer.delivered, transfer.trouble.cut_to)
     return Said(
-        HIGH if transfer.cut_to else MEDIUM,
-        f"the path swallows large segments of {party(conn, side)} without an ICMP error: none of {transfer.lost_length:,} bytes "
-        f"arrived in {times(transfer.timeouts)} that it timed out, what passed had at most {plural(passed, 'byte')}",
+        HIGH if transfer.trouble.cut_to else MEDIUM,
+        f"the path swallows large segments of {party(conn, side)} without an ICMP error: none of {transfer.trouble.lost_length:,} bytes "
+        f"arrived in {times(transfer.trouble.timeouts)} that it timed out, what passed had at most {plural(passed, 'byte')}",
         "Let ICMP (fragmentation needed, packet too big) pass all firewalls on the path, or clamp the MSS at the tunnel or router "
         "with the small MTU",
         _frames(conn, side, (RETRANSMISSION + CAUSE_TIMEOUT, RETRANSMISSION + CAUSE_PATH_MTU)),
@@ -179,7 +179,7 @@ def vanished(conn: Connection, side: int) -> Said:
     speaker = conn.side(1 - side)
     transfer = transfer_of(speaker)
     silence = conn.watched_until - conn.side(side).last_time
-    repeats = transfer.backoff + max(0, transfer.fin_count - 1)
+    repeats = transfer.trouble.backoff + max(0, transfer.fin_count - 1)
     what = "repeated itself"
     if not repeats:
         what = "sent keep-alives"
@@ -200,10 +200,10 @@ def reordered(conn: Connection, side: int) -> Said:
     transfer = transfer_of(conn.side(side))
     late = facts_of_side(conn, OUT_OF_ORDER, side)
     delay = max((fact.a for fact in late), default=0)
-    verb = "was" if transfer.out_of_order == 1 else "were"
+    verb = "was" if transfer.trouble.out_of_order == 1 else "were"
     return Said(
-        LOW if transfer.out_of_order == 1 else MEDIUM,
-        f"{transfer.out_of_order:,} of {plural(transfer.payload_segments, 'segment')} with data of {party(conn, side)} {verb} "
+        LOW if transfer.trouble.out_of_order == 1 else MEDIUM,
+        f"{transfer.trouble.out_of_order:,} of {plural(transfer.payload_segments, 'segment')} with data of {party(conn, side)} {verb} "
         f"overtaken on the way, by up to {span(delay)}; nothing was lost",
         "Look for several paths that one connection is spread over (per-packet load balancing, bonded links)",
         tuple(fact.frame for fact in late),
@@ -237,7 +237,10 @@ def one_sided(conn: Connection, side: int) -> Said:
 
 def bytes_missing(conn: Connection, side: int) -> Said:
     """The capture lost segments that the receiver got."""
-    missing = [transfer_of(end).unseen_bytes + transfer_of(end).hole_bytes_lost for end in (conn.client, conn.server)]
+    missing = [
+        transfer_of(end).trouble.unseen_bytes + transfer_of(end).trouble.hole_bytes_lost
+        for end in (conn.client, conn.server)
+    ]
     return Said(
         MEDIUM,
         f"the capture lacks {plural(sum(missing), 'byte')} that were acknowledged: what it does not show may have happened all "

@@ -48,7 +48,7 @@ def nothing(conn: Connection, side: int) -> Said:
         requests = plural(responses.count, "request")
         slowest = "" if responses.count == 1 else " at most"
         parts.append(f"{requests} answered after {span(responses.maximum)}{slowest}")
-    sent = conn.client.opened().retransmitted_segments + conn.server.opened().retransmitted_segments
+    sent = conn.client.opened().trouble.retransmitted_segments + conn.server.opened().trouble.retransmitted_segments
     parts.append(f"{plural(sent, 'segment')} sent again" if sent else "nothing sent again")
     if conn.count_of(RETRANSMISSION + CAUSE_PATH_MTU, NOBODY):
         parts.append("smaller, as a router asked")
@@ -63,14 +63,14 @@ def nothing(conn: Connection, side: int) -> Said:
 def refused(conn: Connection, side: int) -> Said:
     """An RST is proof that the host is there and wants none of it."""
     client, server = conn.client, transfer_of(conn.server)
-    after = span(max(0, server.rst_time - client.syn_last_time))
+    after = span(max(0, server.trouble.rst_time - client.syn_last_time))
     return Said(
         HIGH,
         f"{party(conn, SERVER)} refused the connection: its reset came {after} after the SYN, so the host is reached and "
         "nothing listens on that port",
         "On the server, see what listens there and on which address (ss -ltn); if the service does run, look for a firewall "
         "rule that rejects with a reset",
-        (client.syn_frame, server.rst_frame),
+        (client.syn_frame, server.trouble.rst_frame),
     )
 
 
@@ -163,9 +163,9 @@ def old_duplicate(conn: Connection, side: int) -> Said:
     return Said(
         MEDIUM,
         f"the SYN in frame {conn.client.syn_frame} is an old duplicate that came late: {party(conn, CLIENT)} rejected the "
-        f"answer to it (frame {transfer_of(conn.client).rst_frame or conn.last_frame})",
+        f"answer to it (frame {transfer_of(conn.client).trouble.rst_frame or conn.last_frame})",
         "Nothing, if it happens once; else look for what holds packets back for so long (queues, a route that flaps)",
-        (conn.client.syn_frame, conn.server.syn_frame, transfer_of(conn.client).rst_frame),
+        (conn.client.syn_frame, conn.server.syn_frame, transfer_of(conn.client).trouble.rst_frame),
     )
 
 
@@ -173,22 +173,22 @@ def opening_reset(conn: Connection, side: int) -> Said:
     """A side broke the handshake off, or the connection right behind it."""
     transfer = transfer_of(conn.side(side))
     if side == SERVER and conn.ack_frame:
-        after = span(max(0, transfer.rst_time - conn.ack_time))
+        after = span(max(0, transfer.trouble.rst_time - conn.ack_time))
         return Said(
             MEDIUM,
-            f"{party(conn, SERVER)} reset the connection (frame {transfer.rst_frame}) {after} after the handshake and before "
+            f"{party(conn, SERVER)} reset the connection (frame {transfer.trouble.rst_frame}) {after} after the handshake and before "
             "it had said a word: its queue is full and set to abort, or its program turns the client away",
             "On the server, look at net.ipv4.tcp_abort_on_overflow, nstat's TcpExtListenOverflows and the program's limits",
-            (conn.ack_frame, transfer.rst_frame),
+            (conn.ack_frame, transfer.trouble.rst_frame),
         )
     since = conn.server.syn_time if conn.server.syn_frame else conn.client.syn_time
     return Said(
         LOW if side == CLIENT else MEDIUM,
-        f"{party(conn, side)} broke the handshake off with a reset (frame {transfer.rst_frame}), "
-        f"{span(max(0, transfer.rst_time - since))} after the {'SYN-ACK' if conn.server.syn_frame else 'SYN'}",
+        f"{party(conn, side)} broke the handshake off with a reset (frame {transfer.trouble.rst_frame}), "
+        f"{span(max(0, transfer.trouble.rst_time - since))} after the {'SYN-ACK' if conn.server.syn_frame else 'SYN'}",
         f"See on the {'client whether its program gave up' if side == CLIENT else 'server what turns the client away'} "
         "(limits, time-outs, a scanner, a firewall in between)",
-        (conn.client.syn_frame, conn.server.syn_frame, transfer.rst_frame),
+        (conn.client.syn_frame, conn.server.syn_frame, transfer.trouble.rst_frame),
     )
 
 
@@ -228,7 +228,7 @@ def forged_reset(conn: Connection, side: int) -> Said:
 def restarted(conn: Connection, side: int) -> Said:
     """A host has lost its side of the connection and begins anew."""
     fact = facts_of_side(conn, SYN_IN_CONNECTION, side)[0]
-    reset = transfer_of(conn.side(side)).rst_frame
+    reset = transfer_of(conn.side(side)).trouble.rst_frame
     return Said(
         MEDIUM,
         f"{party(conn, side)} had forgotten the connection: it sent a SYN in the middle of it (frame {fact.frame}) and reset "
@@ -305,10 +305,10 @@ def broken_off(conn: Connection, side: int) -> Said:
         what = "what it had sent just before may be lost"
     return Said(
         MEDIUM,
-        f"{party(conn, side)} broke the connection off with a reset (frame {transfer.rst_frame}), and {what}",
+        f"{party(conn, side)} broke the connection off with a reset (frame {transfer.trouble.rst_frame}), and {what}",
         f"Look at the log of the {'client' if side == CLIENT else 'server'}'s program at that time: a crash, a time-out of its "
         "own, or a close without reading to the end",
-        (transfer.rst_frame,),
+        (transfer.trouble.rst_frame,),
     )
 
 

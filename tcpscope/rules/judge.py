@@ -231,4 +231,4 @@ def has_no_beginning(conn: Connection, client: Transfer, server: Transfer) -> bo
     if conn.client.syn_frame != 0 or conn.server.syn_frame != 0 or conn.continued:
         return False
     first: i64 = conn.first_frame
-    return first in (client.fin_frame, server.fin_frame, client.rst_frame, server.rst_frame)
+    return first in (client.fin_frame, server.fin_frame, client.trouble.rst_frame, server.trouble.rst_frame)

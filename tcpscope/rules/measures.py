@@ -135,7 +135,7 @@ def _side(end: Endpoint, timing: SideTiming, life: int) -> SideNumbers:
     sent: int = transfer.payload_bytes
     new: int = transfer.unique_bytes
     segments: int = transfer.payload_segments
-    again: int = transfer.retransmitted_segments
+    again: int = transfer.trouble.retransmitted_segments
     return SideNumbers(
         thinking_ns=timing.thinking,
         transfer_ns=timing.transfer,

@@ -198,7 +198,7 @@ class ClosedWithoutConnection(Rule):
         first = conn.first_frame
         for side in BOTH_SIDES:
             transfer = transfer_of(conn.side(side))
-            if first in (transfer.fin_frame, transfer.rst_frame):
+            if first in (transfer.fin_frame, transfer.trouble.rst_frame):
                 what = "a FIN" if first == transfer.fin_frame else "a reset"
                 text = (
                     f"{party(conn, side)} sent {what} (frame {first}) for a connection of which the capture shows "

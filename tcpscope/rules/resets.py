@@ -128,7 +128,7 @@ class ConnectionAborted(FactRule):
         if any(transfer.fin_frame and transfer.fin_frame < fact.frame for transfer in sides):
             return False
         other = sides[1 - fact.side]
-        return not (other.rst_frame and other.rst_frame < fact.frame)
+        return not (other.trouble.rst_frame and other.trouble.rst_frame < fact.frame)
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """Who, in which state, with how much at stake."""
@@ -152,7 +152,7 @@ class ConnectionAborted(FactRule):
             seen.frames,
             frame=fact.frame,
             time_ns=fact.time_ns,
-            count=max(1, transfer_of(conn.side(seen.side)).rst_count),
+            count=max(1, transfer_of(conn.side(seen.side)).trouble.rst_count),
         )
 
 
@@ -216,7 +216,7 @@ class ResetAfterFin(FactRule):
             [fin, *seen.frames],
             frame=fact.frame,
             time_ns=fact.time_ns,
-            count=max(1, transfer_of(conn.side(seen.side)).rst_count),
+            count=max(1, transfer_of(conn.side(seen.side)).trouble.rst_count),
             severity=severity,
         )
 

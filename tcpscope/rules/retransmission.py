@@ -95,7 +95,7 @@ class RetransmissionTimeout(CauseRule):
         text = f"{share(seen, conn)} sent again after a time-out ({frames(seen.frames, seen.count)}{waited})"
         if (steps := max((fact.a for fact in fired), default=0)) > 1:
             text += f", the timer backed off {times(steps - 1)}"
-        if (ran := int(transfer_of(conn.side(seen.side)).timeouts)) < seen.count:
+        if (ran := int(transfer_of(conn.side(seen.side)).trouble.timeouts)) < seen.count:
             text += f"; the timer ran off {times(ran)} and gave up all that was in flight"
         text += f": {place_of_loss(seen, 'data or ACKs')}"
         return self.about(conn, seen, opening(text))
@@ -190,7 +190,7 @@ class SpuriousRetransmission(CauseRule):
             f"{share(seen, conn)} sent again needlessly ({frames(seen.frames, seen.count)}): "
             f"{listed([proof for proof in PROOFS if proof in proofs])}"
         )
-        if early := int(transfer_of(conn.side(seen.side)).spurious_timeouts):
+        if early := int(transfer_of(conn.side(seen.side)).trouble.spurious_timeouts):
             text += f"; {plural(early, 'time-out')} came too early"
         return self.about(conn, seen, opening(text))
 
@@ -238,7 +238,7 @@ class TailLossProbe(CauseRule):
             f"{party(conn, seen.side)} probed for the loss of its last segment {times(seen.count)} "
             f"({frames(seen.frames, seen.count)}), {intervals(waits, seen.count)} after sending it"
         )
-        if needless := int(transfer_of(conn.side(seen.side)).needless_probes):
+        if needless := int(transfer_of(conn.side(seen.side)).trouble.needless_probes):
             text += f"; nothing was lost{'' if needless == seen.count == 1 else f' in {needless:,} of them'}"
         return self.about(conn, seen, opening(text))
 

@@ -188,7 +188,7 @@ def _opening(conn: Connection) -> i64:
     if verdict == "aborted":
         if _has(conn, OLD_DUPLICATE_SYN):
             return 2 * OLD_DUPLICATE
-        return 2 * OPENING_RESET + (CLIENT if transfer_of(conn.client).rst_frame != 0 else SERVER)
+        return 2 * OPENING_RESET + (CLIENT if transfer_of(conn.client).trouble.rst_frame != 0 else SERVER)
     return NONE
 
 
@@ -220,9 +220,9 @@ def _silent(conn: Connection) -> i64:
 def _reset_at_once(conn: Connection) -> i64:
     """The server completed the handshake and reset the connection without a word."""
     server: Transfer = transfer_of(conn.server)
-    if server.rst_frame == 0 or server.payload_segments > 0 or server.fin_frame != 0:
+    if server.trouble.rst_frame == 0 or server.payload_segments > 0 or server.fin_frame != 0:
         return NONE
-    if transfer_of(conn.client).fin_frame != 0 or server.rst_time - conn.ack_time >= LONG_ANSWER_NS:
+    if transfer_of(conn.client).fin_frame != 0 or server.trouble.rst_time - conn.ack_time >= LONG_ANSWER_NS:
         return NONE
     return 2 * OPENING_RESET + SERVER
 
@@ -254,7 +254,7 @@ def _broken(conn: Connection, msl_ns: i64) -> i64:
                 return 2 * FORGED_RESET + fact.side
     if _has(conn, SYN_IN_CONNECTION) and conn.aborted:
         for fact in conn.facts_of(SYN_IN_CONNECTION):
-            if transfer_of(conn.side(fact.side)).rst_frame > fact.frame:
+            if transfer_of(conn.side(fact.side)).trouble.rst_frame > fact.frame:
                 return 2 * RESTARTED + fact.side
     if _has(conn, TIME_WAIT_FIN_RESET) or _has(conn, PORTS_REUSED):
         broken = violation(conn, 2 * msl_ns)
@@ -272,19 +272,19 @@ def _broken(conn: Connection, msl_ns: i64) -> i64:
 
 def swallows_large(t: Transfer) -> bool:
     """All that timed out was larger than whatever arrived, and smaller pieces passed (RFC 4821, RFC 2923 section 2.1)."""
-    passed: i64 = max(t.delivered, t.cut_to)
-    return t.timeouts > 1 and t.lost_length > DEFAULT_MSS and 0 < passed < t.lost_length
+    passed: i64 = max(t.delivered, t.trouble.cut_to)
+    return t.trouble.timeouts > 1 and t.trouble.lost_length > DEFAULT_MSS and 0 < passed < t.trouble.lost_length
 
 
 def _talks_to_nobody(conn: Connection, side: i64) -> bool:
     """A side has repeated itself, and for a second or more nothing at all has come back."""
     t: Transfer = transfer_of(conn.side(side))
     peer: Transfer = transfer_of(conn.side(1 - side))
-    if peer.rst_frame != 0 or peer.zero_frame != 0 or not proves_absence(conn):
+    if peer.trouble.rst_frame != 0 or peer.trouble.zero_frame != 0 or not proves_absence(conn):
         return False
     if conn.watched_until - conn.side(1 - side).last_time < PATIENCE_NS:
         return False
-    if conn.side(side).unacknowledged() > 0 and (t.backoff > 1 or (t.fin_ack_frame == 0 and t.fin_count > 2)):
+    if conn.side(side).unacknowledged() > 0 and (t.trouble.backoff > 1 or (t.fin_ack_frame == 0 and t.fin_count > 2)):
         return True
     probes: i64 = 0
     if _has(conn, KEEP_ALIVE):
@@ -307,7 +307,7 @@ def _costly(conn: Connection, timing: Timing) -> i64:
         one: SideTiming = timing.side(side)
         if one.window >= least:
             least = one.window + 1
-            closed: i64 = transfer_of(conn.side(1 - side)).zero_time_total
+            closed: i64 = transfer_of(conn.side(1 - side)).trouble.zero_time_total
             found = 2 * (SLOW_READER if 2 * closed >= one.window else SMALL_WINDOW) + 1 - side
         if one.loss >= least:
             least = one.loss + 1
@@ -319,7 +319,7 @@ def _loss_of(conn: Connection, side: i64) -> i64:
     """Were segments lost, or did only their ACKs come late?"""
     t: Transfer = transfer_of(conn.side(side))
     needless: i64 = sent_for_nothing(conn, side)
-    return LATE_ACKS if needless > 0 and 2 * needless >= t.retransmitted_segments else LOSS
+    return LATE_ACKS if needless > 0 and 2 * needless >= t.trouble.retransmitted_segments else LOSS
 
 
 def _ended(conn: Connection) -> i64:
@@ -344,13 +344,15 @@ def _broken_off(conn: Connection) -> i64:
     client: Transfer = transfer_of(conn.client)
     server: Transfer = transfer_of(conn.server)
     side: i64 = CLIENT
-    if client.rst_frame == 0 or 0 < server.rst_frame < client.rst_frame:
+    if client.trouble.rst_frame == 0 or 0 < server.trouble.rst_frame < client.trouble.rst_frame:
         side = SERVER
     if conn.timing is not None and conn.timing.refused_answer and not _said_goodbye(conn):
         return 2 * BROKEN_OFF + side
     t: Transfer = transfer_of(conn.side(side))
     timing: Timing | None = conn.timing
-    just_sent: bool = timing is not None and timing.owner == side and t.rst_time - timing.latest < LONG_ANSWER_NS
+    just_sent: bool = (
+        timing is not None and timing.owner == side and t.trouble.rst_time - timing.latest < LONG_ANSWER_NS
+    )
     if just_sent and t.fin_frame == 0 and not _said_goodbye(conn):
         return 2 * BROKEN_OFF + side  # the reset throws away what the other side had not read yet
     least: i64 = TRIFLE if _said_goodbye(conn) else 0
@@ -385,8 +387,13 @@ def _small(conn: Connection) -> i64:
     """Losses, disorder and unsteady delays that took little time."""
     for side in (CLIENT, SERVER):
         t: Transfer = transfer_of(conn.side(side))
-        if t.retransmitted_segments > 0:
-            lost: i64 = t.lost_before + t.lost_behind - t.needless_probes - conn.count_of(SYN_DATA_REFUSED, 1 - side)
+        if t.trouble.retransmitted_segments > 0:
+            lost: i64 = (
+                t.trouble.lost_before
+                + t.trouble.lost_behind
+                - t.trouble.needless_probes
+                - conn.count_of(SYN_DATA_REFUSED, 1 - side)
+            )
             if lost > 0 and lost * LOSS_SHARE >= t.payload_segments:
                 return 2 * LOSS + side
             needless: i64 = sent_for_nothing(conn, side)
@@ -394,7 +401,7 @@ def _small(conn: Connection) -> i64:
                 return 2 * LATE_ACKS + side
     for side in (CLIENT, SERVER):
         t = transfer_of(conn.side(side))
-        if t.out_of_order > 0 and t.out_of_order * LOSS_SHARE >= t.payload_segments:
+        if t.trouble.out_of_order > 0 and t.trouble.out_of_order * LOSS_SHARE >= t.payload_segments:
             return 2 * REORDERED + side
         rtt: Quantiles | None = t.stamp_rtt if t.stamp_rtt is not None else t.rtt
         if rtt is not None and is_unsteady(rtt) and _acknowledges_alone(conn, 1 - side):
@@ -405,7 +412,7 @@ def _small(conn: Connection) -> i64:
 def _acknowledges_alone(conn: Connection, side: i64) -> bool:
     """Whether the capture has ACKs without data: where they were filtered out, a round trip is the time to an answer."""
     t: Transfer = transfer_of(conn.side(side))
-    control: i64 = conn.side(side).syn_count + t.fin_count + t.rst_count
+    control: i64 = conn.side(side).syn_count + t.fin_count + t.trouble.rst_count
     return conn.side(side).segments > t.payload_segments + control
 
 

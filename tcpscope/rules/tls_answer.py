@@ -45,7 +45,7 @@ class NoAnswerRule(TlsRule):
 def _after(fault: TlsFault, conn: Connection, hello_frame: int) -> str:
     """``5 s after``: from the ClientHello to the side's FIN or RST."""
     log, transfer = tls_log(conn), transfer_of(conn.side(fault.side))
-    ended = transfer.fin_time if transfer.fin_frame else transfer.rst_time
+    ended = transfer.fin_time if transfer.fin_frame else transfer.trouble.rst_time
     sent = next((event.time_ns for event in (log.events if log else ()) if event.frame == hello_frame), ended)
     return f"{span(ended - sent)} after" if ended > sent else "after"
 

@@ -151,7 +151,7 @@ def first_to_end(conn: Connection) -> int | None:
     ends = [
         (frame, side)
         for side in BOTH_SIDES
-        for frame in (transfer_of(conn.side(side)).fin_frame, transfer_of(conn.side(side)).rst_frame)
+        for frame in (transfer_of(conn.side(side)).fin_frame, transfer_of(conn.side(side)).trouble.rst_frame)
         if frame
     ]
     return min(ends)[1] if ends else None

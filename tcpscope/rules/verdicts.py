@@ -113,13 +113,13 @@ def _unfinished(conn: Connection) -> str:
     if ours.last_ack >= 0 and not conn.server.syn_frame:
         return "partial"  # the client acknowledged a SYN-ACK that the capture lacks
     if conn.server.syn_frame:
-        if ours.rst_frame or theirs.rst_frame or conn.facts_of(SYN_ACK_REJECTED):
+        if ours.trouble.rst_frame or theirs.trouble.rst_frame or conn.facts_of(SYN_ACK_REJECTED):
             return "aborted"
         # The server speaks on only once it has the third segment, which then the capture lacks.
         return "partial" if theirs.payload_segments or theirs.fin_frame else "half-open"
-    if theirs.rst_frame and conn.server.segments <= theirs.rst_count:
+    if theirs.trouble.rst_frame and conn.server.segments <= theirs.trouble.rst_count:
         return "refused"
-    if ours.rst_frame:
+    if ours.trouble.rst_frame:
         return "aborted"
     if conn.server.segments:
         return "partial"
@@ -171,7 +171,7 @@ def _teardown_verdict(sides: list[Transfer]) -> str:
     fins = [transfer.fin_frame for transfer in sides if transfer.fin_frame]
     if len(fins) == 2 and all(transfer.fin_ack_frame for transfer in sides):
         return "orderly"
-    resets = [transfer.rst_frame for transfer in sides if transfer.rst_frame]
+    resets = [transfer.trouble.rst_frame for transfer in sides if transfer.trouble.rst_frame]
     if resets:
         return "reset-after-fin" if fins and min(fins) < min(resets) else "aborted"
     if len(fins) == 2:

@@ -58,7 +58,7 @@ class ZeroWindow(FactRule):
 
     def say(self, seen: Seen, conn: Connection, ctx: Context) -> Finding | None:
         """How often, for how long, and whether it opened again."""
-        total = transfer_of(conn.side(seen.side)).zero_time_total
+        total = transfer_of(conn.side(seen.side)).trouble.zero_time_total
         closed = [fact for fact in seen.facts if not fact.other]
         text = (
             f"{party(conn, seen.side)} closed its receive window {times(seen.count)} "

@@ -8,7 +8,7 @@ from mypy_extensions import i64
 
 from tcpscope.state import holes, overlap, recovery, spurious
 from tcpscope.state.connection import Connection
-from tcpscope.state.endpoint import OPTION_SACK, Endpoint, Hole, Resend, Sent, Transfer
+from tcpscope.state.endpoint import OPTION_SACK, Endpoint, Hole, Resend, Sent, Transfer, Trouble
 from tcpscope.state.facts import (
     ACK_OF_UNSENT,
     CAUSE_FAST,
@@ -36,13 +36,13 @@ def again(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, s
     fresh: i64 = 0
     late: bool = False
     beyond: i64 = diff(end, me.nxt)
-    if beyond > 0 and t.probe_end == me.nxt and diff(seg.seq, me.nxt) == -1:
+    if beyond > 0 and t.trouble.probe_end == me.nxt and diff(seg.seq, me.nxt) == -1:
         # The byte of a zero-window probe comes again as the first one of the data that the open window lets through.
         t.unique_bytes += beyond
         return beyond
     hole: Hole | None = None
-    if t.holes is not None:
-        hole = holes.first_hole(t.holes, seg.seq, end)
+    if t.trouble.holes is not None:
+        hole = holes.first_hole(t.trouble.holes, seg.seq, end)
     if hole is not None and hole.acknowledged and hole.right == me.nxt and hole.left == seg.seq:
         _roll_back(conn, side, me, t, hole, seg)
         t.unique_bytes += seg.length
@@ -55,7 +55,7 @@ def again(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, s
         captured_late: bool = hole.acknowledged  # behind its ACK: that is the capture's doing
         fresh = holes.fill(t, seg.seq, end)
         if late and not captured_late:
-            t.out_of_order += 1
+            t.troubled().out_of_order += 1
             conn.because(CAUSE_REORDERING, opened_frame, since)
             conn.note(OUT_OF_ORDER, side, seg.frame, seg.time_ns, opened_frame, since, fresh)
     if beyond > 0:
@@ -63,8 +63,9 @@ def again(conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, s
     t.unique_bytes += fresh
     if not late:
         overlap.compare(conn, side, t, seg, end)
-        t.retransmitted_segments += 1
-        t.retransmitted_bytes += seg.length - fresh
+        trouble: Trouble = t.troubled()
+        trouble.retransmitted_segments += 1
+        trouble.retransmitted_bytes += seg.length - fresh
         _sent_again(conn, side, me, t, r, seg, end, since)
         _resent(t, seg, end)
     return beyond
@@ -74,15 +75,16 @@ def _sent_again(
     conn: Connection, side: i64, me: Endpoint, t: Transfer, r: Transfer, seg: Segment, end: i64, since: i64
 ) -> None:
     """Name the cause, and remember the retransmission. ``since``: time since a hole that it fills was seen (-1: none)."""
+    trouble: Trouble = t.troubled()
     sent: Sent | None = _find(t, seg.seq)
     if sent is None and t.outstanding > MAX_WALK:
-        t.overlooked += 1
+        trouble.overlooked += 1
     filled_hole: bool = since >= 0
     other: i64 = 0
     if sent is not None:
         other = sent.last_frame
         since = seg.time_ns - sent.last_time_ns
-    tail: bool = recovery.is_tail(me, t, end) and (sent is None or sent.sendings == 1) and r.duplicate_run == 0
+    tail: bool = recovery.is_tail(me, t, end) and (sent is None or sent.sendings == 1) and r.trouble.duplicate_run == 0
     if me.syn_frame != 0 and me.syn_options & conn.side(1 - side).syn_options & OPTION_SACK == 0:
         tail = False  # loss probes need SACK (RFC 8985 section 4)
     cause: i64 = recovery.cause_of(me, t, r, seg, sent, since)
@@ -90,40 +92,40 @@ def _sent_again(
         cause = CAUSE_SYN  # the data that the SYN had carried, and that was not taken (RFC 7413 section 4.2.2)
     number: i64 = 0
     if cause == CAUSE_TIMEOUT and recovery.timer_fired(t, seg.time_ns, since):
-        if t.backoff == 1 and spurious.was_probe(conn, side, t, seg, end, since):
-            t.backoff = 0
-            t.timeouts -= 1
-        t.timeouts += 1
-        t.backoff += 1
-        _too_long(t, seg, sent)
-        number = t.backoff
-        if t.loss_until < 0:
-            t.loss_until = me.nxt
+        if trouble.backoff == 1 and spurious.was_probe(conn, side, t, seg, end, since):
+            trouble.backoff = 0
+            trouble.timeouts -= 1
+        trouble.timeouts += 1
+        trouble.backoff += 1
+        _too_long(trouble, seg, sent)
+        number = trouble.backoff
+        if trouble.loss_until < 0:
+            trouble.loss_until = me.nxt
     elif cause == CAUSE_FAST or cause == CAUSE_SACK:
-        number = r.duplicate_run
+        number = r.trouble.duplicate_run
     elif cause == CAUSE_TAIL_LOSS_PROBE:
         number = t.srtt
     elif cause == CAUSE_SPURIOUS:
         number = PROOF_ACK * PROOF_STEP + CAUSE_SPURIOUS
     if cause != CAUSE_SPURIOUS and cause != CAUSE_PATH_MTU and cause != CAUSE_SYN:
         if filled_hole:
-            t.lost_before += 1
+            trouble.lost_before += 1
         else:
-            t.lost_behind += 1
+            trouble.lost_behind += 1
     conn.because(cause, other, since)
     conn.note(RETRANSMISSION + cause, side, seg.frame, seg.time_ns, other, number, since)
     spurious.remember(t, Resend(seg, end, cause, since, tail, filled_hole))
 
 
-def _too_long(t: Transfer, seg: Segment, sent: Sent | None) -> None:
+def _too_long(trouble: Trouble, seg: Segment, sent: Sent | None) -> None:
     """Remember how long what timed out was, and to which length its sender has cut it."""
     length: i64 = seg.length
     if sent is not None:
         length = diff(sent.end, sent.seq)
         if seg.seq == sent.seq and seg.length < length:
-            t.cut_to = seg.length
-    if t.lost_length < 0 or length < t.lost_length:
-        t.lost_length = length
+            trouble.cut_to = seg.length
+    if trouble.lost_length < 0 or length < trouble.lost_length:
+        trouble.lost_length = length
 
 
 def _roll_back(conn: Connection, side: i64, me: Endpoint, t: Transfer, hole: Hole, seg: Segment) -> None:
@@ -135,11 +137,11 @@ def _roll_back(conn: Connection, side: i64, me: Endpoint, t: Transfer, hole: Hol
     if hole.beyond_window or (hole.ts_val >= 0 and seg.ts_ecr >= 0 and diff(seg.ts_ecr, hole.ts_val) >= 0):
         conn.note(ACK_OF_UNSENT, 1 - side, hole.frame, hole.time_ns, seg.frame, hole.right, hole.left)
     size: i64 = diff(hole.right, hole.left)
-    t.unseen_bytes -= size
+    t.troubled().unseen_bytes -= size
     t.position -= size
     me.nxt = hole.left
-    if t.holes is not None:
-        t.holes.remove(hole)
+    if t.trouble.holes is not None:
+        t.trouble.holes.remove(hole)
 
 
 def _find(t: Transfer, seq: i64) -> Sent | None:

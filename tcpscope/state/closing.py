@@ -8,7 +8,7 @@ from mypy_extensions import i64
 
 from tcpscope.state import oddities, opening
 from tcpscope.state.connection import Connection
-from tcpscope.state.endpoint import Endpoint, Transfer
+from tcpscope.state.endpoint import Endpoint, Transfer, Trouble
 from tcpscope.state.facts import (
     CAUSE_FIN,
     DATA_AFTER_FIN,
@@ -165,7 +165,8 @@ def reset(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segmen
         return
     oddities.reset(conn, side, me, peer, seg)
     t: Transfer = me.opened()
-    t.rst_count += 1
+    trouble: Trouble = t.troubled()
+    trouble.rst_count += 1
     if conn.repeated_fin_side == 1 - side and t.time_wait_frame != 0:
         conn.repeated_fin_side = -1
         p: Transfer = peer.opened()
@@ -179,16 +180,16 @@ def reset(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segmen
     if r is not None and r.fin_frame != 0 and r.fin_ack_frame == 0 and seg.flags & ACK != 0:
         if seg.ack == (r.fin_seq + 1) & 0xFFFFFFFF:  # its sender had received the FIN
             _receive_fin(me, t, r)
-    if t.rst_frame == 0:
-        t.rst_frame = seg.frame
-        t.rst_time = seg.time_ns
+    if trouble.rst_frame == 0:
+        trouble.rst_frame = seg.frame
+        trouble.rst_time = seg.time_ns
         if me.state == UNKNOWN and peer.state == SYN_SENT:
             me.start(CLOSED)  # it answers a SYN with RST: nobody listens (section 3.10.7.1)
             if conn.listener is not None:
                 conn.listener.refused += 1
-        t.rst_state = me.state
-        t.rst_unacknowledged = me.unacknowledged()
-        conn.note(RST_SENT, side, seg.frame, seg.time_ns, 0, me.state, t.rst_unacknowledged)
+        trouble.rst_state = me.state
+        trouble.rst_unacknowledged = me.unacknowledged()
+        conn.note(RST_SENT, side, seg.frame, seg.time_ns, 0, me.state, trouble.rst_unacknowledged)
         _half_close_reset(conn, side, t, peer, seg)
     if peer.state == TIME_WAIT:
         q: Transfer = peer.opened()
@@ -212,7 +213,13 @@ def _half_close_reset(conn: Connection, side: i64, t: Transfer, peer: Endpoint, 
     p: Transfer = peer.opened()
     if t.fin_frame != 0 and p.last_data_frame > t.fin_frame:
         conn.note(
-            HALF_CLOSE_RESET, side, seg.frame, seg.time_ns, p.last_data_frame, p.after_peer_fin_bytes, p.fin_frame
+            HALF_CLOSE_RESET,
+            side,
+            seg.frame,
+            seg.time_ns,
+            p.last_data_frame,
+            p.trouble.after_peer_fin_bytes,
+            p.fin_frame,
         )
 
 
@@ -257,7 +264,7 @@ def _believed(me: Endpoint, peer: Endpoint, seg: Segment) -> bool:
 def after_reset(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
     """Data or FIN from a side that has reset the connection: after an RST nothing is left to send (section 3.5.3)."""
     t: Transfer = me.opened()
-    conn.note(SEGMENT_AFTER_RST, side, seg.frame, seg.time_ns, t.rst_frame, seg.length, 0)
+    conn.note(SEGMENT_AFTER_RST, side, seg.frame, seg.time_ns, t.trouble.rst_frame, seg.length, 0)
 
 
 def half_closed_data(me: Endpoint, peer: Endpoint, seg: Segment) -> None:
@@ -267,6 +274,7 @@ def half_closed_data(me: Endpoint, peer: Endpoint, seg: Segment) -> None:
         return
     t: Transfer = me.opened()
     if me.nxt < 0 or diff((seg.seq + seg.length) & 0xFFFFFFFF, me.nxt) > 0:
-        if t.after_peer_fin_frame == 0:
-            t.after_peer_fin_frame = seg.frame
-        t.after_peer_fin_bytes += seg.length
+        trouble: Trouble = t.troubled()
+        if trouble.after_peer_fin_frame == 0:
+            trouble.after_peer_fin_frame = seg.frame
+        trouble.after_peer_fin_bytes += seg.length

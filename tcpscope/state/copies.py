@@ -197,7 +197,7 @@ class CopyWatch:
             # The order of identifications says something only if this sender counts them up.
             if ip_id_order(t.earlier_ip_id, t.highest_ip_id) != 1 or ip_id_order(t.highest_ip_id, seg.ip_id) != -1:
                 return False
-        if t.holes is not None and first_hole(t.holes, seg.seq, end) is not None:
+        if t.trouble.holes is not None and first_hole(t.trouble.holes, seg.seq, end) is not None:
             return False
         self._count(conn, side, me, seg, 0, COPY_SAME_PLACE, interval, me.segments)
         return True
@@ -211,7 +211,7 @@ class CopyWatch:
         if interval >= COPY_LIMIT_NS:
             return False
         r: Transfer | None = peer.transfer
-        if seg.length > 0 and r is not None and r.duplicate_run >= DUPLICATES_FOR_FAST:
+        if seg.length > 0 and r is not None and r.trouble.duplicate_run >= DUPLICATES_FOR_FAST:
             return False  # asked for again
         if place != COPY_SAME_PLACE:
             return True

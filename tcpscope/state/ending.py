@@ -68,12 +68,19 @@ def finish(conn: Connection, now: i64, msl_ns: i64) -> None:
     silent: bool = conn.client.segments == 0 or conn.server.segments == 0
     # A silent side whose bytes were acknowledged did speak: the capture has one direction only.
     conn.one_sided = silent and _answered(conn)
-    lost: i64 = client.unseen_bytes + server.unseen_bytes + client.hole_bytes_lost + server.hole_bytes_lost
+    lost: i64 = (
+        client.trouble.unseen_bytes
+        + server.trouble.unseen_bytes
+        + client.trouble.hole_bytes_lost
+        + server.trouble.hole_bytes_lost
+    )
     conn.lossy = conn.one_sided or lost > 0
     if conn.tls is not None:
         conn.tls.acked0 = _acknowledged(conn.client)
         conn.tls.acked1 = _acknowledged(conn.server)
-        conn.tls.finish(client.fin_frame > 0, server.fin_frame > 0, client.rst_frame > 0, server.rst_frame > 0)
+        conn.tls.finish(
+            client.fin_frame > 0, server.fin_frame > 0, client.trouble.rst_frame > 0, server.trouble.rst_frame > 0
+        )
 
 
 def _acknowledged(endpoint: Endpoint) -> i64:
@@ -96,10 +103,10 @@ def _finish_side(conn: Connection, side: i64, now: i64, msl_ns: i64) -> None:
     """What one side left open."""
     me: Endpoint = conn.side(side)
     t: Transfer = me.opened()
-    if t.zero_frame != 0:
-        duration: i64 = now - t.zero_since
-        t.zero_time_total += duration
-        conn.note(ZERO_WINDOW, side, t.zero_frame, t.zero_since, 0, duration, 0)
+    if t.trouble.zero_frame != 0:
+        duration: i64 = now - t.trouble.zero_since
+        t.troubled().zero_time_total += duration
+        conn.note(ZERO_WINDOW, side, t.trouble.zero_frame, t.trouble.zero_since, 0, duration, 0)
     missing: i64 = me.unacknowledged()
     if t.fin_frame != 0 and t.fin_ack_frame == 0:
         conn.note(ACK_NEVER_CAME_TO_FIN, side, t.fin_last_frame, t.fin_last_time, t.fin_frame, now - t.fin_last_time, 0)

@@ -32,6 +32,7 @@ OPTION_CUT: Final = 16  # the capture cut its options: what is missing may have 
 OPTION_ECN: Final = 32  # by flags: ECE and CWR, in a SYN-ACK ECE alone (RFC 3328 section 6.1.1)
 
 
+@mypyc_attr(acyclic=True)
 class Step:
     """One entry of a state path: the state entered, the frame that made the side enter it (0: not captured) and its time."""
 
@@ -131,46 +132,100 @@ class Copied:
 
 
 @mypyc_attr(acyclic=True)
+class Trouble:
+    """What one side's data, window and closing have only if something is amiss: loss, disorder, closed windows, resets.
+
+    Most sides of most connections have nothing of it and share :data:`NO_TROUBLE`; see :meth:`Transfer.troubled`.
+    """
+
+    def __init__(self) -> None:
+        # Retransmissions of this side
+        self.retransmitted_segments: i64 = 0
+        self.retransmitted_bytes: i64 = 0
+        self.timeouts: i64 = 0  # times that the timer ran off
+        self.backoff: i64 = 0  # in a row, for the oldest segment
+        self.loss_until: i64 = -1  # highest sequence number at a time-out, until that is acknowledged
+        self.resends: list[Resend] | None = None  # the latest ones
+        self.lost_before: i64 = 0  # whose bytes the capture had not shown: lost before they came here
+        self.lost_behind: i64 = 0  # whose bytes had been captured: they or the ACK were lost behind the capture point
+        self.spurious_timeouts: i64 = 0
+        self.lost_length: i64 = -1  # the shortest that timed out; -1: none
+        self.cut_to: i64 = 0  # what timed out was sent again in pieces of this length
+        self.needless_probes: i64 = 0  # tail loss probes that found nothing lost
+        # An ICMP error told a smaller MTU: what lies below this number is sent again, smaller
+        self.too_big_until: i64 = -1
+        # Order, and what the capture lacks
+        self.out_of_order: i64 = 0
+        self.holes: list[Hole] | None = None
+        self.unseen_bytes: i64 = 0  # acknowledged by the peer, never captured
+        self.hole_bytes_lost: i64 = 0  # bytes of holes that were forgotten because there were too many
+        self.overlooked: i64 = 0  # segments that the list had no room for, or that were not found in it
+        # Acknowledgements that this side sent
+        self.duplicate_acks: i64 = 0
+        self.duplicate_run: i64 = 0  # consecutive duplicates of last_ack
+        self.sack_high: i64 = -1  # highest right edge of a SACK block sent by this side since last_ack moved
+        # Window that this side advertised
+        self.zero_windows: i64 = 0
+        self.zero_since: i64 = 0  # time of the segment that closed the window
+        self.zero_frame: i64 = 0  # 0: the window is open
+        self.zero_time_total: i64 = 0
+        self.shrunk_from: i64 = -1  # the edge was taken back: where it stood, and to where
+        self.shrunk_to: i64 = -1
+        # What this side did with the other side's window
+        self.keep_alives: i64 = 0
+        self.window_probes: i64 = 0
+        self.probe_end: i64 = -1  # end of the latest zero-window probe that carried a new byte
+        self.window_full: i64 = 0  # times this side's data filled the other side's window
+        self.exceeded_frame: i64 = 0  # data beyond the window known then, until the receiver speaks again
+        self.exceeded_time: i64 = 0
+        self.exceeded_end: i64 = 0
+        self.tight_frame: i64 = 0  # the latest data after which there was not room for as much again
+        self.full_since: i64 = 0
+        self.full_frame: i64 = 0  # 0: there is room
+        # Size
+        self.large_segments: i64 = 0  # that carry more than the other side takes at once
+        self.large_frame: i64 = 0
+        self.largest: i64 = 0  # bytes that one of them carries
+        self.joined: i64 = 0  # segments above the MSS that a network card cuts, or has joined
+        # Timestamps
+        self.echo_frame: i64 = 0  # the other side echoed a timestamp that was not seen
+        self.echo_time: i64 = 0
+        self.echo_value: i64 = -1
+        # Closing
+        self.after_peer_fin_bytes: i64 = 0  # half-close: new bytes sent after the other side's FIN was received
+        self.after_peer_fin_frame: i64 = 0
+        self.rst_frame: i64 = 0
+        self.rst_time: i64 = 0
+        self.rst_count: i64 = 0
+        self.rst_state: i64 = UNKNOWN  # own state when it sent its first RST
+        self.rst_unacknowledged: i64 = 0  # bytes this side had sent that were not acknowledged at its first RST
+
+
+NO_TROUBLE: Final = Trouble()
+"""Nothing amiss: one object for all, which nobody writes to."""
+
+
+@mypyc_attr(acyclic=True)
 class Transfer:
     """Data, window and closing of one side. Times are ns; frames 0 and sequence numbers -1 mean "not seen"."""
 
     def __init__(self) -> None:
+        self.trouble: Trouble = NO_TROUBLE  # to read; to write there is troubled()
         # Data sent by this side
         self.payload_segments: i64 = 0
         self.payload_bytes: i64 = 0
-        self.large_segments: i64 = 0  # that carry more than the other side takes at once
-        self.large_frame: i64 = 0
-        self.largest: i64 = 0  # bytes that one of them carries
         self.unique_bytes: i64 = 0
-        self.retransmitted_segments: i64 = 0
-        self.retransmitted_bytes: i64 = 0
-        self.out_of_order: i64 = 0
-        self.keep_alives: i64 = 0
-        self.window_probes: i64 = 0
-        self.probe_end: i64 = -1  # end of the latest zero-window probe that carried a new byte
         self.first_data_frame: i64 = 0
         self.first_data_time: i64 = 0
         self.last_data_frame: i64 = 0
         self.last_data_time: i64 = 0
-        self.after_peer_fin_bytes: i64 = 0  # half-close: new bytes sent after the other side's FIN was received
-        self.after_peer_fin_frame: i64 = 0
         self.highest_frame: i64 = 0  # the segment that raised nxt
         self.highest_time: i64 = 0
         self.highest_ip_id: i64 = -1
         self.earlier_ip_id: i64 = -1  # of the segment before that one
         self.position: i64 = 0  # stream position of nxt, in 64 bits: bytes since base
         self.ts_val: i64 = -1  # highest timestamp sent, or echoed by the other side
-        self.echo_frame: i64 = 0  # the other side echoed a timestamp that was not seen
-        self.echo_time: i64 = 0
-        self.echo_value: i64 = -1
-        self.joined: i64 = 0  # segments above the MSS that a network card cuts, or has joined
         self.fits: i64 = 0  # header and payload that a segment may have; 0: not worked out yet
-        self.holes: list[Hole] | None = None
-        self.too_big_until: i64 = (
-            -1
-        )  # an ICMP error told a smaller MTU: what lies below this number is sent again, smaller
-        self.unseen_bytes: i64 = 0  # acknowledged by the peer, never captured
-        self.hole_bytes_lost: i64 = 0  # bytes of holes that were forgotten because there were too many
         # Not yet acknowledged, oldest first
         self.oldest: Sent | None = None
         self.acked: Sent | None = None  # the latest one that was acknowledged
@@ -178,35 +233,18 @@ class Transfer:
         self.outstanding: i64 = 0  # segments in that list
         self.spare: Sent | None = None  # acknowledged ones, to use again
         self.spares: i64 = 0
-        self.overlooked: i64 = 0  # segments that the list had no room for, or that were not found in it
         self.max_in_flight: i64 = 0  # bytes
         # Acknowledgements that this side sent
         self.last_ack: i64 = -1
         self.last_ack_frame: i64 = 0
         self.last_ack_time: i64 = 0
         self.una_frame: i64 = 0  # the latest one that acknowledged more than before
-        self.duplicate_acks: i64 = 0
-        self.duplicate_run: i64 = 0  # consecutive duplicates of last_ack
-        self.sack_high: i64 = -1  # highest right edge of a SACK block sent by this side since last_ack moved
         # Window that this side advertised
         self.last_window: i64 = -1  # raw
         self.right_edge: i64 = -1  # highest last_ack + scaled window; -1 while the scale is unknown
         self.min_window: i64 = -1  # scaled, without SYN and RST segments
         self.max_window: i64 = -1
-        self.zero_windows: i64 = 0
-        self.zero_since: i64 = 0  # time of the segment that closed the window
-        self.zero_frame: i64 = 0  # 0: the window is open
-        self.zero_time_total: i64 = 0
-        self.window_full: i64 = 0  # times this side's data filled the other side's window
-        self.exceeded_frame: i64 = 0  # data beyond the window known then, until the receiver speaks again
-        self.exceeded_time: i64 = 0
-        self.exceeded_end: i64 = 0
         self.syn_edge: i64 = -1  # right edge that the SYN-ACK gave
-        self.shrunk_from: i64 = -1  # the edge was taken back: where it stood, and to where
-        self.shrunk_to: i64 = -1
-        self.tight_frame: i64 = 0  # the latest data after which there was not room for as much again
-        self.full_since: i64 = 0
-        self.full_frame: i64 = 0  # 0: there is room
         # Closing
         self.fin_seq: i64 = -1  # sequence number of the FIN itself
         self.fin_frame: i64 = 0
@@ -220,11 +258,6 @@ class Transfer:
         self.fin_with_ack_of_fin: bool = (
             False  # the first FIN segment also carried the first ACK of the other side's FIN
         )
-        self.rst_frame: i64 = 0
-        self.rst_time: i64 = 0
-        self.rst_count: i64 = 0
-        self.rst_state: i64 = UNKNOWN  # own state when it sent its first RST
-        self.rst_unacknowledged: i64 = 0  # bytes this side had sent that were not acknowledged at its first RST
         self.time_wait_since: i64 = 0  # 2 MSL clock: start, restarted by T2
         self.time_wait_frame: i64 = 0  # 0: never in TIME-WAIT
         # Round trips from the capture point to the other side and back
@@ -235,19 +268,14 @@ class Transfer:
         self.stamp_end: i64 = 0  # and the end of the data that it went with
         self.srtt: i64 = -1  # smoothed, RFC 6298
         self.rttvar: i64 = 0
-        # Retransmissions of this side
-        self.timeouts: i64 = 0  # times that the timer ran off
-        self.backoff: i64 = 0  # in a row, for the oldest segment
-        self.loss_until: i64 = -1  # highest sequence number at a time-out, until that is acknowledged
-        self.resends: list[Resend] | None = None  # the latest ones
-        self.lost_before: i64 = 0  # whose bytes the capture had not shown: lost before they came here
-        self.lost_behind: i64 = 0  # whose bytes had been captured: they or the ACK were lost behind the capture point
-        self.spurious_timeouts: i64 = 0
         # What passes: payload lengths
         self.delivered: i64 = 0  # the longest segment that was sent once and acknowledged
-        self.lost_length: i64 = -1  # the shortest that timed out; -1: none
-        self.cut_to: i64 = 0  # what timed out was sent again in pieces of this length
-        self.needless_probes: i64 = 0  # tail loss probes that found nothing lost
+
+    def troubled(self) -> Trouble:
+        """The record of what is amiss, made on first use: the one to write to."""
+        if self.trouble is NO_TROUBLE:
+            self.trouble = Trouble()
+        return self.trouble
 
 
 @mypyc_attr(acyclic=True)
@@ -301,7 +329,8 @@ class Endpoint:
         if t is not None:
             # Sent under other numbers: what they said of the order says nothing any more.
             t.position = 0
-            t.holes = None
+            if t.trouble is not NO_TROUBLE:
+                t.trouble.holes = None
             t.oldest = None
             t.newest = None
             t.outstanding = 0

@@ -174,7 +174,7 @@ class FlowTable:
         what: i64 = error.ip_version * 65536 + error.type * 256 + error.code
         conn.note(ICMP_REPORTED, side, error.frame, error.time_ns, conn.last_frame, what, error.mtu)
         if error.mtu > 0 and endpoint.nxt >= 0:
-            endpoint.opened().too_big_until = endpoint.nxt
+            endpoint.opened().troubled().too_big_until = endpoint.nxt
 
     def finish(self) -> None:
         """The capture is over: judge every connection that is left, in order of their numbers."""

@@ -26,13 +26,13 @@ def open_hole(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segme
 
 def _add(t: Transfer, hole: Hole) -> None:
     """Remember one hole; the oldest is forgotten, and counted, when there are too many."""
-    holes: list[Hole] | None = t.holes
+    holes: list[Hole] | None = t.trouble.holes
     if holes is None:
         holes = []
-        t.holes = holes
+        t.troubled().holes = holes
     if len(holes) >= MAX_HOLES:
         forgotten: Hole = holes.pop(0)
-        t.hole_bytes_lost += diff(forgotten.right, forgotten.left)
+        t.troubled().hole_bytes_lost += diff(forgotten.right, forgotten.left)
     holes.append(hole)
 
 
@@ -46,7 +46,7 @@ def first_hole(holes: list[Hole], seq: i64, end: i64) -> Hole | None:
 
 def fill(t: Transfer, seq: i64, end: i64) -> i64:
     """Take seq..end out of the holes; returns how many bytes were missing until now."""
-    holes: list[Hole] | None = t.holes
+    holes: list[Hole] | None = t.trouble.holes
     if holes is None:
         return 0
     kept: list[Hole] = []
@@ -61,7 +61,7 @@ def fill(t: Transfer, seq: i64, end: i64) -> i64:
             continue
         filled += size
         if hole.acknowledged:
-            t.unseen_bytes -= size
+            t.troubled().unseen_bytes -= size
         stop: i64 = hole.right
         split: bool = diff(left, hole.left) > 0
         if split:
@@ -70,14 +70,14 @@ def fill(t: Transfer, seq: i64, end: i64) -> i64:
         behind: i64 = diff(stop, right)
         if behind > 0:
             if split and count >= MAX_HOLES:
-                t.hole_bytes_lost += behind
+                t.troubled().hole_bytes_lost += behind
                 continue
             if split:
                 count += 1
             rest: Hole = Hole(right, stop, hole.frame, hole.time_ns)
             rest.acknowledged = hole.acknowledged
             kept.append(rest)
-    t.holes = kept if len(kept) > 0 else None
+    t.troubled().holes = kept if len(kept) > 0 else None
     return filled
 
 
@@ -89,7 +89,7 @@ def unseen(conn: Connection, side: i64, t: Transfer, peer: Endpoint, p: Transfer
     if t.ts_val >= 0 and seg.ts_val >= 0 and diff(seg.ts_val, t.ts_val) > 0:
         hole.ts_val = seg.ts_val
     _add(p, hole)
-    p.unseen_bytes += size
+    p.troubled().unseen_bytes += size
     conn.note(ACK_OF_UNSEEN, 1 - side, seg.frame, seg.time_ns, p.highest_frame, size, peer.nxt)
     peer.nxt = seg.ack
     p.position += size
@@ -99,14 +99,14 @@ def unseen(conn: Connection, side: i64, t: Transfer, peer: Endpoint, p: Transfer
 
 def acknowledge(conn: Connection, side: i64, p: Transfer, seg: Segment) -> None:
     """Holes below the ACK: the receiver has the bytes, so it is the capture that lost them."""
-    holes: list[Hole] | None = p.holes
+    holes: list[Hole] | None = p.trouble.holes
     if holes is None:
         return
     for hole in holes:
         if not hole.acknowledged and diff(seg.ack, hole.right) >= 0:
             size: i64 = diff(hole.right, hole.left)
             hole.acknowledged = True
-            p.unseen_bytes += size
+            p.troubled().unseen_bytes += size
             conn.note(ACK_OF_UNSEEN, 1 - side, seg.frame, seg.time_ns, hole.frame, size, hole.left)
             if conn.tls is not None and not conn.tls.off:
                 end: i64 = p.position + diff(hole.right, conn.side(1 - side).nxt)

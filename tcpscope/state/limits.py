@@ -31,9 +31,9 @@ def reached(conn: Connection, counts: list[int]) -> None:
     """Add a finished connection to the bounds that it reached."""
     client: Transfer = conn.client.opened()
     server: Transfer = conn.server.opened()
-    if client.overlooked + server.overlooked > 0:
+    if client.trouble.overlooked + server.trouble.overlooked > 0:
         counts[UNACKNOWLEDGED] += 1
-    if client.hole_bytes_lost + server.hole_bytes_lost > 0:
+    if client.trouble.hole_bytes_lost + server.trouble.hole_bytes_lost > 0:
         counts[HOLES] += 1
     if conn.client.step_count >= MAX_STEPS or conn.server.step_count >= MAX_STEPS:
         counts[STATES] += 1

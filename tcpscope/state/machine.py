@@ -155,7 +155,7 @@ def _control(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Seg
         conn.note(NO_ACK_FLAG, side, seg.frame, seg.time_ns, 0, flags, seg.length)
     elif not _proofs(conn, side, me, peer, seg):
         return False
-    if t is not None and t.rst_frame != 0 and (seg.length > 0 or flags & FIN != 0):
+    if t is not None and t.trouble.rst_frame != 0 and (seg.length > 0 or flags & FIN != 0):
         closing.after_reset(conn, side, me, seg)
     if t is not None and t.fin_frame != 0:
         closing.after_fin(conn, side, me, seg)

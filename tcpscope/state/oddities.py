@@ -80,7 +80,7 @@ def reset(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segmen
 def fin_before_data(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment, place: i64) -> bool:
     """The first FIN stands at ``place``, before bytes already sent. True if those are acknowledged: then the peer drops it."""
     behind: i64 = diff(me.nxt, place)
-    if behind <= 0 or t.holes is not None or t.unseen_bytes > 0 or t.payload_segments == 0:
+    if behind <= 0 or t.trouble.holes is not None or t.trouble.unseen_bytes > 0 or t.payload_segments == 0:
         return False
     old: bool = me.una >= 0 and diff(place, me.una) < 0
     conn.note(FIN_BEFORE_DATA, side, seg.frame, seg.time_ns, t.highest_frame, behind, 1 if old else 0)
@@ -122,9 +122,9 @@ def window_below_edge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint,
     hit: i64 = max(0, diff(peer.nxt, edge))
     if hit == 0 and t.right_edge == t.syn_edge:
         return  # nobody had used the window of the SYN-ACK, which many stacks choose before they know better
-    if t.shrunk_from == t.right_edge and diff(edge, t.shrunk_to) >= 0:
+    if t.trouble.shrunk_from == t.right_edge and diff(edge, t.trouble.shrunk_to) >= 0:
         return  # told already
     if is_latest(conn, t, seg):
-        t.shrunk_from = t.right_edge
-        t.shrunk_to = edge
+        t.troubled().shrunk_from = t.right_edge
+        t.troubled().shrunk_to = edge
         conn.note(WINDOW_SHRUNK, side, seg.frame, seg.time_ns, 0, back, hit)

@@ -17,6 +17,7 @@ from tcpscope.state.endpoint import (
     OPTION_TIMESTAMPS,
     Endpoint,
     Transfer,
+    Trouble,
 )
 from tcpscope.state.facts import (
     ABOVE_MSS,
@@ -104,12 +105,14 @@ def stamped(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment
         return
     if not is_latest(conn, t, seg):
         return  # overtaken on the way
-    if t.echo_frame != 0 and t.echo_value == t.ts_val:
+    trouble: Trouble = t.trouble
+    if trouble.echo_frame != 0 and trouble.echo_value == t.ts_val:
         # What the other side echoed is higher than what was sent after it.
-        conn.note(ECHO_OF_UNSENT, 1 - side, t.echo_frame, t.echo_time, seg.frame, t.echo_value, value)
+        conn.note(ECHO_OF_UNSENT, 1 - side, trouble.echo_frame, trouble.echo_time, seg.frame, t.ts_val, value)
     elif ahead < -TOLERANCE:
         conn.note(TIMESTAMP_BACK, side, seg.frame, seg.time_ns, 0, value, t.ts_val)
-    t.echo_frame = 0
+    if trouble.echo_frame != 0:
+        trouble.echo_frame = 0
     t.ts_val = value
 
 
@@ -131,7 +134,7 @@ def is_latest(conn: Connection, t: Transfer, seg: Segment) -> bool:
         return True
     if t.highest_frame != seg.frame or conn.last_cause >= 0:
         return False
-    return t.retransmitted_segments == 0 and t.keep_alives == 0 and t.window_probes == 0
+    return t.trouble.retransmitted_segments == 0 and t.trouble.keep_alives == 0 and t.trouble.window_probes == 0
 
 
 def echoed(peer: Endpoint, p: Transfer, seg: Segment) -> None:
@@ -143,9 +146,10 @@ def echoed(peer: Endpoint, p: Transfer, seg: Segment) -> None:
     if known < 0 or diff(seg.ts_ecr, known) <= 0:
         return
     p.ts_val = seg.ts_ecr
-    p.echo_frame = seg.frame
-    p.echo_time = seg.time_ns
-    p.echo_value = seg.ts_ecr
+    trouble: Trouble = p.troubled()
+    trouble.echo_frame = seg.frame
+    trouble.echo_time = seg.time_ns
+    trouble.echo_value = seg.ts_ecr
 
 
 def sack(conn: Connection, side: i64, peer: Endpoint, seg: Segment) -> None:
@@ -184,14 +188,15 @@ def above_mss(conn: Connection, side: i64, peer: Endpoint, t: Transfer, seg: Seg
     if size <= t.fits or seg.rebuilt:
         return
     if peer.mss > 0 and peer.syn_frame != 0 and size <= (LARGEST4 if seg.ip_version == 4 else LARGEST6):
-        if t.joined < MAX_JOINED:
+        if t.trouble.joined < MAX_JOINED:
             if seg.checksum != CHECKSUM_UNFILLED and judge_checksum(seg) == CHECKSUM_GOOD:
                 conn.note(ABOVE_MSS, side, seg.frame, seg.time_ns, peer.syn_frame, size - FIXED_HEADER, peer.takes)
                 return
-            t.joined += 1
+            t.troubled().joined += 1
     if seg.length > peer.takes:
-        t.large_segments += 1
-        if t.large_frame == 0:
-            t.large_frame = seg.frame
-        if seg.length > t.largest:
-            t.largest = seg.length
+        trouble: Trouble = t.troubled()
+        trouble.large_segments += 1
+        if trouble.large_frame == 0:
+            trouble.large_frame = seg.frame
+        if seg.length > trouble.largest:
+            trouble.largest = seg.length

@@ -77,7 +77,7 @@ def late_or_resent(sender: Endpoint, transfer: Transfer, receiver: Transfer, hol
         order: i64 = ip_id_order(transfer.highest_ip_id, seg.ip_id)
         if order == -1 or order == 1:
             return order == -1
-    return receiver.duplicate_run < DUPLICATES_FOR_FAST and delay <= limit
+    return receiver.trouble.duplicate_run < DUPLICATES_FOR_FAST and delay <= limit
 
 
 def timeout_of(transfer: Transfer) -> i64:
@@ -96,7 +96,7 @@ def timer_fired(transfer: Transfer, now: i64, since: i64) -> bool:
     """Nothing was sent for so long that the timer must have run off. ``since``: time since the sending before."""
     timeout: i64 = timeout_of(transfer)
     idle: i64 = now - transfer.last_data_time
-    if transfer.loss_until >= 0 and transfer.backoff == 0 and idle < timeout:
+    if transfer.trouble.loss_until >= 0 and transfer.trouble.backoff == 0 and idle < timeout:
         return False  # an ACK has come since the time-out and brings the next one
     return since >= timeout - timeout // 8 and idle >= timeout // 2
 
@@ -111,27 +111,27 @@ def cause_of(
     end: i64 = (seg.seq + seg.length) & 0xFFFFFFFF
     if sender.una >= 0 and diff(end, sender.una) <= 0:
         return CAUSE_SPURIOUS
-    if transfer.too_big_until >= 0 and diff(end, transfer.too_big_until) <= 0:
+    if transfer.trouble.too_big_until >= 0 and diff(end, transfer.trouble.too_big_until) <= 0:
         return CAUSE_PATH_MTU  # RFC 1191 section 6.4: the packets in flight are known to be lost
-    if transfer.loss_until >= 0 and diff(seg.seq, transfer.loss_until) < 0:
+    if transfer.trouble.loss_until >= 0 and diff(seg.seq, transfer.trouble.loss_until) < 0:
         return CAUSE_TIMEOUT  # the rest of the flight that the time-out declared lost (RFC 5681 section 3.1)
     first: bool = sent is None or sent.sendings == 1
-    if receiver.duplicate_run >= DUPLICATES_FOR_FAST and sender.una == seg.seq and first:
+    if receiver.trouble.duplicate_run >= DUPLICATES_FOR_FAST and sender.una == seg.seq and first:
         return CAUSE_FAST
-    if first and receiver.sack_high >= 0 and diff(receiver.sack_high, end) >= 0:
+    if first and receiver.trouble.sack_high >= 0 and diff(receiver.trouble.sack_high, end) >= 0:
         return CAUSE_SACK
     if since < 0:
         return CAUSE_UNKNOWN
     timeout: i64 = timeout_of(transfer)
     idle: i64 = seg.time_ns - transfer.last_data_time
-    if first and receiver.duplicate_run == 0 and transfer.srtt >= 0 and is_tail(sender, transfer, end):
+    if first and receiver.trouble.duplicate_run == 0 and transfer.srtt >= 0 and is_tail(sender, transfer, end):
         # The probe fires two round trips after the last segment, well before the time-out (RFC 8985 section 7.2).
         if idle >= transfer.srtt and since < timeout + transfer.srtt:
             return CAUSE_TAIL_LOSS_PROBE
     if timer_fired(transfer, seg.time_ns, since):
         return CAUSE_TIMEOUT
-    if receiver.duplicate_run > 0 or receiver.sack_high >= 0:
-        return CAUSE_SACK if receiver.sack_high >= 0 else CAUSE_FAST
+    if receiver.trouble.duplicate_run > 0 or receiver.trouble.sack_high >= 0:
+        return CAUSE_SACK if receiver.trouble.sack_high >= 0 else CAUSE_FAST
     if transfer.srtt >= 0 and since >= timeout // 2:
         return CAUSE_TIMEOUT
     return CAUSE_UNKNOWN

@@ -12,7 +12,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from tcpscope.state.connection import Connection
-from tcpscope.state.endpoint import Resend, Transfer
+from tcpscope.state.endpoint import Resend, Transfer, Trouble
 from tcpscope.state.facts import (
     CAUSE_PATH_MTU,
     CAUSE_SPURIOUS,
@@ -31,10 +31,10 @@ MAX_RESENDS: Final = 32  # a direction; older ones are not proved any more
 
 def remember(t: Transfer, resend: Resend) -> None:
     """A retransmission that may prove needless."""
-    resends: list[Resend] | None = t.resends
+    resends: list[Resend] | None = t.trouble.resends
     if resends is None:
         resends = []
-        t.resends = resends
+        t.troubled().resends = resends
     if len(resends) >= MAX_RESENDS:
         resends.pop(0)
     resends.append(resend)
@@ -42,7 +42,7 @@ def remember(t: Transfer, resend: Resend) -> None:
 
 def latest(t: Transfer, left: i64, right: i64) -> Resend | None:
     """The latest retransmission that has bytes of left..right and that no D-SACK has reported."""
-    resends: list[Resend] | None = t.resends
+    resends: list[Resend] | None = t.trouble.resends
     if resends is None:
         return None
     i: i64 = len(resends) - 1
@@ -59,11 +59,11 @@ def acknowledged(conn: Connection, side: i64, p: Transfer, before: i64, seg: Seg
 
     Only the segment at the edge decides, since a delayed ACK echoes the earliest of those that it covers (RFC 7323 section 4.2).
     """
-    resends: list[Resend] | None = p.resends
+    resends: list[Resend] | None = p.trouble.resends
     if resends is None:
         return
-    if p.loss_until >= 0 and diff(seg.ack, p.loss_until) >= 0:
-        p.loss_until = -1
+    if p.trouble.loss_until >= 0 and diff(seg.ack, p.trouble.loss_until) >= 0:
+        p.troubled().loss_until = -1
     if seg.ts_ecr < 0:
         return
     for resend in resends:
@@ -88,18 +88,19 @@ def _prove(conn: Connection, side: i64, p: Transfer, resend: Resend, proof: i64)
     resend.needless = True
     if resend.cause == CAUSE_SPURIOUS:
         return
+    trouble: Trouble = p.troubled()
     if resend.filled_hole:
-        p.lost_before -= 1
+        trouble.lost_before -= 1
     else:
-        p.lost_behind -= 1
+        trouble.lost_behind -= 1
     if resend.cause == CAUSE_TAIL_LOSS_PROBE:
-        p.needless_probes += 1
+        trouble.needless_probes += 1
         return
     if resend.cause == CAUSE_PATH_MTU:
         return
     if resend.cause == CAUSE_TIMEOUT:
-        p.spurious_timeouts += 1
-        p.loss_until = -1
+        trouble.spurious_timeouts += 1
+        trouble.loss_until = -1
     if conn.log is not None:
         before: i64 = RETRANSMISSION + resend.cause
         after: i64 = RETRANSMISSION + CAUSE_SPURIOUS

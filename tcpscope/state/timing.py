@@ -68,12 +68,12 @@ def segment(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segm
             timing.quiet = 0
         else:
             _said(conn, timing, side, peer, seg)
-        if t.tight_frame == seg.frame:
+        if t.trouble.tight_frame == seg.frame:
             _fills_window(timing, side, seg)
     elif timing.owner != NOBODY:
         if timing.quiet == 0 and not _in_flight(me if timing.owner == side else peer):
             timing.quiet = seg.time_ns
-        if t.zero_frame == seg.frame:
+        if t.trouble.zero_frame == seg.frame:
             _closes_window(conn, timing, 1 - side, seg.time_ns)
 
 
@@ -252,7 +252,7 @@ def _closes_window(conn: Connection, timing: Timing, side: i64, now: i64) -> Non
 def _opens_window(timing: Timing, side: i64, me: Endpoint, peer: Endpoint, now: i64) -> None:
     """``me`` sends a segment while ``peer`` could not send: can it now?"""
     t: Transfer | None = me.transfer
-    if t is None or t.zero_frame != 0 or (t.right_edge >= 0 and diff(t.right_edge, peer.nxt) <= 0):
+    if t is None or t.trouble.zero_frame != 0 or (t.right_edge >= 0 and diff(t.right_edge, peer.nxt) <= 0):
         return
     if timing.owner != NOBODY:
         _give(timing, TRANSFER, timing.owner, timing.latest)
@@ -291,7 +291,7 @@ def _special(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: En
         elif timing.blocked != NOBODY and timing.owner != side:
             _pause(conn, timing, now)
         _said(conn, timing, side, peer, seg)
-        if t is not None and t.tight_frame == seg.frame:
+        if t is not None and t.trouble.tight_frame == seg.frame:
             _fills_window(timing, side, seg)
     elif flags & FIN != 0 and t is not None and t.fin_frame == seg.frame:
         _closed(conn, timing, side, peer, seg)
@@ -301,7 +301,7 @@ def _special(conn: Connection, timing: Timing, side: i64, me: Endpoint, peer: En
             timing.recovering = NOBODY
         if timing.blocked == 1 - side:
             _opens_window(timing, side, me, peer, now)
-        elif t is not None and t.zero_frame == seg.frame:
+        elif t is not None and t.trouble.zero_frame == seg.frame:
             _closes_window(conn, timing, 1 - side, now)
     if timing.quiet == 0 and timing.owner != NOBODY and not _in_flight(me if timing.owner == side else peer):
         timing.quiet = now

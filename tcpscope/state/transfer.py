@@ -12,7 +12,7 @@ from mypy_extensions import i64
 
 from tcpscope.state import again, holes, oddities, options_check, overlap, recovery, spurious, window
 from tcpscope.state.connection import Connection
-from tcpscope.state.endpoint import Endpoint, Sent, Transfer
+from tcpscope.state.endpoint import NO_TROUBLE, Endpoint, Sent, Transfer, Trouble
 from tcpscope.state.facts import (
     ACK_OF_UNSENT,
     CAUSE_KEEP_ALIVE,
@@ -47,11 +47,11 @@ def payload(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segm
         if me.base < 0:
             me.base = seq
     ahead: i64 = diff(seq, me.nxt)
-    if t.zero_frame == 0 and r.zero_frame != 0 and length == 1 and ahead <= 0:
+    if t.trouble.zero_frame == 0 and r.trouble.zero_frame != 0 and length == 1 and ahead <= 0:
         _probe(conn, side, me, t, seg, length)
         if ahead < 0:
             return
-        t.probe_end = end
+        t.troubled().probe_end = end
     elif length == 1 and ahead == -1 and me.una == me.nxt:
         _probe(conn, side, me, t, seg, length)
         return
@@ -90,14 +90,22 @@ def _advance(
         if t.outstanding < MAX_OUTSTANDING:
             _remember(t, seg, seg.seq, end)
         else:
-            t.overlooked += 1
+            t.troubled().overlooked += 1
     flight: i64 = diff(end, me.una if me.una >= 0 else me.base)
     if flight > t.max_in_flight:
         t.max_in_flight = flight
-    if t.full_frame != 0:
-        if r.zero_frame == 0 and t.srtt >= 0 and seg.time_ns - t.full_since > 2 * t.srtt + 100_000_000:
-            conn.note(WINDOW_STALL, side, t.full_frame, t.full_since, seg.frame, seg.time_ns - t.full_since, 0)
-        t.full_frame = 0
+    if t.trouble.full_frame != 0:
+        if r.trouble.zero_frame == 0 and t.srtt >= 0 and seg.time_ns - t.trouble.full_since > 2 * t.srtt + 100_000_000:
+            conn.note(
+                WINDOW_STALL,
+                side,
+                t.trouble.full_frame,
+                t.trouble.full_since,
+                seg.frame,
+                seg.time_ns - t.trouble.full_since,
+                0,
+            )
+        t.troubled().full_frame = 0
     if r.right_edge >= 0:
         over: i64 = diff(end, r.right_edge)
         if over + seg.length > 0:
@@ -137,12 +145,12 @@ def _remember(t: Transfer, seg: Segment, seq: i64, end: i64) -> None:
 def _probe(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment, length: i64) -> None:
     """Keep-alive (section 3.8.4) or zero-window probe (section 3.8.6.1): old or single bytes that ask for an ACK."""
     r: Transfer = conn.side(1 - side).opened()
-    if r.zero_frame != 0:
-        t.window_probes += 1
-        conn.because(CAUSE_ZERO_WINDOW_PROBE, r.zero_frame, seg.time_ns - me.last_time)
-        conn.note(ZERO_WINDOW_PROBE, side, seg.frame, seg.time_ns, r.zero_frame, length, 0)
+    if r.trouble.zero_frame != 0:
+        t.troubled().window_probes += 1
+        conn.because(CAUSE_ZERO_WINDOW_PROBE, r.trouble.zero_frame, seg.time_ns - me.last_time)
+        conn.note(ZERO_WINDOW_PROBE, side, seg.frame, seg.time_ns, r.trouble.zero_frame, length, 0)
         return
-    t.keep_alives += 1
+    t.troubled().keep_alives += 1
     conn.because(CAUSE_KEEP_ALIVE, 0, seg.time_ns - me.last_time)
     conn.note(KEEP_ALIVE, side, seg.frame, seg.time_ns, 0, seg.time_ns - me.last_time, length)
 
@@ -197,22 +205,25 @@ def acknowledge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: 
         before: i64 = peer.una
         peer.una = ack
         t.una_frame = seg.frame
-        if p.resends is not None:
+        if p.trouble.resends is not None:
             spurious.acknowledged(conn, 1 - side, p, before, seg)
-        if p.too_big_until >= 0 and diff(ack, p.too_big_until) >= 0:
-            p.too_big_until = -1
+        if p.trouble.too_big_until >= 0 and diff(ack, p.trouble.too_big_until) >= 0:
+            p.troubled().too_big_until = -1
         if p.oldest is not None:
             _retire(p, ack, seg.time_ns)
-        if p.holes is not None:
+        if p.trouble.holes is not None:
             holes.acknowledge(conn, side, p, seg)
-        t.duplicate_run = 0
-        t.sack_high = -1
-        p.backoff = 0
+        if t.trouble is not NO_TROUBLE:
+            t.trouble.duplicate_run = 0
+            t.trouble.sack_high = -1
+        if p.trouble is not NO_TROUBLE:
+            p.trouble.backoff = 0
     elif moved == 0 and seg.length == 0 and p.oldest is not None and seg.flags & (SYN | FIN | RST) == 0:
         # RFC 5681 section 2: data outstanding, no payload, same number, same window.
         if t.last_ack == ack and (t.last_window == seg.window or seg.sack_count > 0):
-            t.duplicate_acks += 1
-            t.duplicate_run += 1
+            trouble: Trouble = t.troubled()
+            trouble.duplicate_acks += 1
+            trouble.duplicate_run += 1
     elif moved < 0:
         oddities.old_ack(conn, side, me, t, seg, moved)
     if seg.sack_count > 0:
@@ -262,10 +273,10 @@ def _selective(conn: Connection, side: i64, t: Transfer, peer: Endpoint, seg: Se
     inside: bool = seg.sack_count > 1 and diff(left, seg.sack_left1) >= 0 and diff(right, seg.sack_right1) <= 0
     if diff(left, seg.ack) < 0 or inside:
         _duplicate(conn, side, peer, seg, left, right)
-    elif t.sack_high < 0 or diff(right, t.sack_high) > 0:
-        t.sack_high = right
-    if seg.sack_count > 1 and (t.sack_high < 0 or diff(seg.sack_right1, t.sack_high) > 0):
-        t.sack_high = seg.sack_right1
+    elif t.trouble.sack_high < 0 or diff(right, t.trouble.sack_high) > 0:
+        t.troubled().sack_high = right
+    if seg.sack_count > 1 and (t.trouble.sack_high < 0 or diff(seg.sack_right1, t.trouble.sack_high) > 0):
+        t.troubled().sack_high = seg.sack_right1
     if peer.nxt >= 0 and diff(right, peer.nxt) > 0:
         conn.note(SACK_OF_UNSENT, side, seg.frame, seg.time_ns, 0, right, peer.nxt)
 
@@ -273,11 +284,11 @@ def _selective(conn: Connection, side: i64, t: Transfer, peer: Endpoint, seg: Se
 def _duplicate(conn: Connection, side: i64, peer: Endpoint, seg: Segment, left: i64, right: i64) -> None:
     """A D-SACK (RFC 2883): which packet did ``side`` receive in vain?"""
     p: Transfer = peer.opened()
-    if p.keep_alives > 0 and diff(right, left) == 1 and diff(right, peer.nxt) == 0:
+    if p.trouble.keep_alives > 0 and diff(right, left) == 1 and diff(right, peer.nxt) == 0:
         return  # the old byte of a keep-alive
     repeated: i64 = 0
     if peer.copied is not None and peer.copied.reported_frame == seg.frame:
         repeated = -peer.copied.asked_frame
-    elif p.resends is not None:
+    elif p.trouble.resends is not None:
         repeated = spurious.reported(conn, 1 - side, p, left, right)
     conn.note(DUPLICATE_SACK, side, seg.frame, seg.time_ns, repeated, left, right)

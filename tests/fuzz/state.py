@@ -341,17 +341,20 @@ def icmp_of(seg: Segment, op: Op) -> IcmpError:
 
 ALLOWED: Final = {(state, following) for state, _, following, _, _ in TABLE}
 COUNTS: Final = (
-    "payload_segments", "payload_bytes", "unique_bytes", "retransmitted_segments", "retransmitted_bytes", "out_of_order",
-    "keep_alives", "window_probes", "after_peer_fin_bytes", "unseen_bytes", "hole_bytes_lost", "outstanding",
-    "max_in_flight", "duplicate_acks", "duplicate_run", "zero_windows", "window_full", "fin_count", "rst_count",
-    "rst_unacknowledged", "backoff", "first_data_frame", "last_data_frame", "highest_frame", "fin_frame", "rst_frame",
+    "payload_segments", "payload_bytes", "unique_bytes", "outstanding", "max_in_flight", "fin_count",
+    "first_data_frame", "last_data_frame", "highest_frame", "fin_frame",
+)  # fmt: skip
+TROUBLES: Final = (
+    "retransmitted_segments", "retransmitted_bytes", "out_of_order", "keep_alives", "window_probes", "after_peer_fin_bytes",
+    "unseen_bytes", "hole_bytes_lost", "duplicate_acks", "duplicate_run", "zero_windows", "window_full", "rst_count",
+    "rst_unacknowledged", "backoff", "rst_frame",
 )  # fmt: skip
 
 
 def check_transfer(t: Transfer) -> None:
     """What holds of a side at any time: bounded lists, no count below zero."""
     assert 0 <= t.outstanding <= MAX_OUTSTANDING
-    assert t.holes is None or len(t.holes) <= MAX_HOLES
+    assert t.trouble.holes is None or len(t.trouble.holes) <= MAX_HOLES
 
 
 def check_side(end: Endpoint) -> list[object]:
@@ -370,23 +373,24 @@ def check_side(end: Endpoint) -> list[object]:
     if t is None:
         return found
     check_transfer(t)
-    for name in COUNTS:
-        assert getattr(t, name) >= 0, f"{name} = {getattr(t, name)}"
-        found.append(getattr(t, name))
-    assert t.unique_bytes + t.retransmitted_bytes <= t.payload_bytes + t.payload_segments
-    count, sent = 0, t.oldest
+    counts = [(name, getattr(t, name)) for name in COUNTS] + [(name, getattr(t.trouble, name)) for name in TROUBLES]
+    for name, count in counts:
+        assert count >= 0, f"{name} = {count}"
+        found.append(count)
+    assert t.unique_bytes + t.trouble.retransmitted_bytes <= t.payload_bytes + t.payload_segments
+    kept, sent = 0, t.oldest
     while sent is not None:
-        count += 1
+        kept += 1
         assert 0 <= sent.seq < 1 << 32
         assert sent.sendings > 0
         assert sent.next is not None or sent is t.newest
         sent = sent.next
-    assert count == t.outstanding
+    assert kept == t.outstanding
     if t.rtt is not None:
         assert 0 <= t.rtt.minimum <= t.rtt.quantile(1, 2) <= t.rtt.maximum
         assert t.rtt.rows is None or sum(map(sum, t.rtt.rows)) == t.rtt.count
         found.append((t.rtt.count, t.rtt.minimum, t.rtt.quantile(19, 20), t.srtt))
-    return [*found, t.position, t.zero_time_total, t.min_window, t.max_window]
+    return [*found, t.position, t.trouble.zero_time_total, t.min_window, t.max_window]
 
 
 class Watch:
