@@ -17,7 +17,7 @@ from tcpscope.rules.queues import ignores_acknowledgement, is_flooded
 from tcpscope.rules.verdicts import handshake_verdict, transfer_of, violation, watched_too_briefly
 from tcpscope.state.connection import Connection
 from tcpscope.state.durations import SideTiming, Timing
-from tcpscope.state.endpoint import Transfer
+from tcpscope.state.endpoint import Transfer, Trouble
 from tcpscope.state.facts import (
     CAUSE_SPURIOUS,
     CLIENT,
@@ -143,13 +143,7 @@ def symptom(conn: Connection, msl_ns: i64) -> i64:
         found = _broken(conn, msl_ns)
     if found == NONE and conn.timing is not None:
         found = _costly(conn, conn.timing)
-    if found == NONE:
-        found = _ended(conn)
-    if found == NONE:
-        found = _small(conn)
-    if found == NONE:
-        found = _incomplete(conn)
-    return found
+    return found or _ended(conn) or _small(conn) or _incomplete(conn)
 
 
 def _is_own_peer(conn: Connection) -> bool:
@@ -302,7 +296,10 @@ def _costly(conn: Connection, timing: Timing) -> i64:
         cost = timing.server.longest_wait
         found = 2 * SLOW_ANSWER + SERVER
     busy: i64 = conn.last_time - conn.first_time - timing.idle - timing.client.thinking
-    least: i64 = max(NOTICEABLE_NS, busy // STALLED_SHARE, cost + 1)
+    least: i64 = max(NOTICEABLE_NS, busy // STALLED_SHARE)
+    least = max(least, cost + 1)
+    if timing.client.window + timing.client.loss + timing.server.window + timing.server.loss < least:
+        return found
     for side in (CLIENT, SERVER):
         one: SideTiming = timing.side(side)
         if one.window >= least:
@@ -385,34 +382,42 @@ def unclosed(conn: Connection, side: i64) -> i64:
 
 def _small(conn: Connection) -> i64:
     """Losses, disorder and unsteady delays that took little time."""
-    for side in (CLIENT, SERVER):
-        t: Transfer = transfer_of(conn.side(side))
-        if t.trouble.retransmitted_segments > 0:
-            lost: i64 = (
-                t.trouble.lost_before
-                + t.trouble.lost_behind
-                - t.trouble.needless_probes
-                - conn.count_of(SYN_DATA_REFUSED, 1 - side)
-            )
-            if lost > 0 and lost * LOSS_SHARE >= t.payload_segments:
-                return 2 * LOSS + side
-            needless: i64 = sent_for_nothing(conn, side)
-            if needless > 0 and needless * LOSS_SHARE >= t.payload_segments:
-                return 2 * LATE_ACKS + side
-    for side in (CLIENT, SERVER):
-        t = transfer_of(conn.side(side))
-        if t.trouble.out_of_order > 0 and t.trouble.out_of_order * LOSS_SHARE >= t.payload_segments:
-            return 2 * REORDERED + side
-        rtt: Quantiles | None = t.stamp_rtt if t.stamp_rtt is not None else t.rtt
-        if rtt is not None and is_unsteady(rtt) and _acknowledges_alone(conn, 1 - side):
-            return 2 * JITTER + side
+    resent: i64 = _resent(conn, CLIENT) or _resent(conn, SERVER)
+    return resent or _unsteady(conn, CLIENT) or _unsteady(conn, SERVER)
+
+
+def _resent(conn: Connection, side: i64) -> i64:
+    """Losses of one side, or what it sent again because ACKs came late."""
+    t: Transfer = transfer_of(conn.side(side))
+    trouble: Trouble = t.trouble
+    if trouble.retransmitted_segments == 0:
+        return NONE
+    refused: i64 = conn.count_of(SYN_DATA_REFUSED, 1 - side)
+    lost: i64 = trouble.lost_before + trouble.lost_behind - trouble.needless_probes - refused
+    if lost > 0 and lost * LOSS_SHARE >= t.payload_segments:
+        return 2 * LOSS + side
+    needless: i64 = sent_for_nothing(conn, side)
+    if needless > 0 and needless * LOSS_SHARE >= t.payload_segments:
+        return 2 * LATE_ACKS + side
+    return NONE
+
+
+def _unsteady(conn: Connection, side: i64) -> i64:
+    """Disorder and unsteady delays of what one side sent."""
+    t: Transfer = transfer_of(conn.side(side))
+    late: i64 = t.trouble.out_of_order
+    if late > 0 and late * LOSS_SHARE >= t.payload_segments:
+        return 2 * REORDERED + side
+    rtt: Quantiles | None = t.stamp_rtt if t.stamp_rtt is not None else t.rtt
+    if rtt is not None and is_unsteady(rtt) and _acknowledges_alone(conn, 1 - side):
+        return 2 * JITTER + side
     return NONE
 
 
 def _acknowledges_alone(conn: Connection, side: i64) -> bool:
     """Whether the capture has ACKs without data: where they were filtered out, a round trip is the time to an answer."""
     t: Transfer = transfer_of(conn.side(side))
-    control: i64 = conn.side(side).syn_count + t.fin_count + t.trouble.rst_count
+    control: i64 = i64(conn.side(side).syn_count) + t.fin_count + t.trouble.rst_count
     return conn.side(side).segments > t.payload_segments + control
 
 
