@@ -12,6 +12,7 @@ from tcpscope.capture.frame import Frame
 from tcpscope.capture.reader import CaptureReader
 from tcpscope.pipeline import Pipeline
 from tcpscope.report import json_report
+from tcpscope.report.json_connection import connection_json
 from tcpscope.report.model import ConnectionReport, Report
 from tcpscope.state.facts import CAUSE_NAMES
 from tests.captures import SAMPLES
@@ -69,7 +70,7 @@ def essence(report: Report) -> list[Any]:
 
 
 def without_frames(connection: ConnectionReport) -> Any:
-    shown = json.loads(json_report.dumps(json_report.connection_object(connection)))
+    shown = json.loads(connection_json(connection))
     for key in ("first_frame", "last_frame", "end", "duration", "conn_state", "history", "zeek", "time"):
         shown.pop(key, None)
     for what in ("handshake", "teardown", "time_wait"):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tcpscope.options import Options
-from tcpscope.report import json_report
+from tcpscope.report.json_connection import connection_json
 from tcpscope.report.model import Report
 from tcpscope.rules.base import Finding, Severity
 from tests.rule_cases import analyze, ended, judged, scenario_paths, tls_cases
@@ -52,7 +52,7 @@ def test_a_scenario_fires_what_it_expects_and_shows_what_it_says(path: Path) -> 
         assert any(code.startswith(expected) for code in found), f"{expected} does not fire: {sorted(found)}"
     for silent in scenario.silent:
         assert not [code for code in found if code.startswith(silent)], f"{silent} fires: {sorted(found)}"
-    connections = json.loads(json_report.dumps([json_report.connection_object(c) for c in report.connections]))
+    connections = [json.loads(connection_json(c)) for c in report.connections]
     for stream, where, wanted in scenario.shows:
         shown: Any = connections[stream]
         for key in where.split("."):

@@ -22,6 +22,7 @@ from tcpscope.capture.frame import Frame
 from tcpscope.capture.reader import CaptureReader
 from tcpscope.cli.main import run
 from tcpscope.report import json_report
+from tcpscope.report.json_connection import connection_json
 from tcpscope.version import __version__, compiled
 from tests.captures import SAMPLES
 from tests.test_report_json import SCHEMA
@@ -55,7 +56,7 @@ class Chunks(io.RawIOBase):
 def report_of(source: Any) -> Any:
     """What ``analyze --format json`` says of a capture, as one object."""
     report = tcpscope.analyze(source)
-    connections = [json_report.connection_object(connection) for connection in report.connections]
+    connections = [json.loads(connection_json(connection)) for connection in report.connections]
     capture = {**json_report.capture_object(report.capture), "path": "", "connections": connections}
     return json.loads(json_report.dumps({"capture": capture, "summary": json_report.summary_object(report.summary)}))
 

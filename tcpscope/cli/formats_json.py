@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tcpscope.cli.output import Output, Spool
 from tcpscope.report import json_report
 from tcpscope.report.build import capture_report, connection_report
+from tcpscope.report.json_connection import connection_json
 from tcpscope.report.session import Threshold
 from tcpscope.version import __version__
 
@@ -46,7 +47,7 @@ class JsonFormat:
     def connection(self, conn: Connection, findings: list[Finding]) -> None:
         """Encode one connection."""
         report = connection_report(conn, findings, self._msl_ns)
-        self._spool.add(conn.stream, json_report.dumps(json_report.connection_object(report)))
+        self._spool.add(conn.stream, connection_json(report))
 
     def end(self, session: Session) -> None:
         """Write the capture with its connections, one a line."""
@@ -90,7 +91,7 @@ class JsonLinesFormat:
     def connection(self, conn: Connection, findings: list[Finding]) -> None:
         """Write one connection."""
         report = connection_report(conn, findings, self._msl_ns)
-        self._line({"path": self._path, **json_report.connection_object(report)})
+        self._output.write(connection_json(report, self._path) + "\n")
 
     def end(self, session: Session) -> None:
         """Write the capture."""

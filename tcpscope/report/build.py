@@ -18,6 +18,7 @@ from tcpscope.state.endpoint import (
     OPTION_SCALE,
     OPTION_TIMESTAMPS,
     Endpoint,
+    Step,
     Transfer,
 )
 from tcpscope.state.transitions import STATE_NAMES, UNKNOWN
@@ -44,6 +45,7 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
     ours, theirs = conn.client.transfer or Transfer(), conn.server.transfer or Transfer()
     reset, reset_by = _first_side(ours.trouble.rst_frame, theirs.trouble.rst_frame)
     whole = None if conn.zeek is None else conn.zeek.row()
+    client_steps, server_steps = conn.client.steps, conn.server.steps
     return model.ConnectionReport(
         stream=conn.stream,
         key=conn.key,
@@ -61,8 +63,8 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
         fin_by=_first_side(ours.fin_frame, theirs.fin_frame)[1],
         reset_by=reset_by,
         reset=reset,
-        client_side=_side(conn.client),
-        server_side=_side(conn.server),
+        client_side=_side(conn.client, client_steps),
+        server_side=_side(conn.server, server_steps),
         conn_state=None if whole is None else whole.conn_state,
         history=None if whole is None else whole.history,
         zeek=_zeek(conn, whole),
@@ -71,7 +73,7 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
         reused_by=None if conn.reused_by < 0 else conn.reused_by,
         lossy=conn.lossy,
         one_sided=conn.one_sided,
-        frame_times=_frame_times(conn),
+        frame_times=_frame_times(conn, client_steps, server_steps),
         numbers=numbers_of(conn),
         carrier=carrier_report(conn),
         tls=tls_report(conn),
@@ -83,12 +85,13 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
 def _zeek(conn: Connection, whole: ZeekRow | None) -> tuple[model.ZeekCut, ...]:
     """The rows of Zeek's conn.log, unless they are one row that says what the connection as a whole says."""
     rows = conn.zeek_rows or []
-    cuts = tuple(
-        model.ZeekCut(row.conn_state, row.history, "client" if row.key == conn.key else "server") for row in rows
+    if len(rows) == 1 and whole is not None:
+        row = rows[0]
+        if row.key == conn.key and row.conn_state == whole.conn_state and row.history == whole.history:
+            return ()
+    return tuple(
+        [model.ZeekCut(row.conn_state, row.history, "client" if row.key == conn.key else "server") for row in rows]
     )
-    if len(cuts) == 1 and whole is not None and cuts[0] == model.ZeekCut(whole.conn_state, whole.history, "client"):
-        return ()
-    return cuts
 
 
 def capture_report(
@@ -181,32 +184,39 @@ def host_ports(key: bytes) -> tuple[model.HostPort, model.HostPort]:
 
 def _first_side(client_frame: int, server_frame: int) -> tuple[int | None, str | None]:
     """The lower frame and whose it is; 0 means that there is none."""
-    frames = [(frame, side) for frame, side in ((client_frame, "client"), (server_frame, "server")) if frame]
-    return min(frames, default=(None, None))
+    if client_frame and (not server_frame or client_frame <= server_frame):
+        return client_frame, "client"
+    return (server_frame, "server") if server_frame else (None, None)
 
 
-def _frame_times(conn: Connection) -> dict[int, int]:
-    times = {conn.first_frame: conn.first_time, conn.last_frame: conn.last_time, conn.ack_frame: conn.ack_time}
-    for end in (conn.client, conn.server):
-        times[end.syn_frame] = end.syn_time
-        times.update((step.frame, step.time_ns) for step in end.steps)
-        if end.transfer is not None:
-            transfer = end.transfer
-            times[transfer.fin_frame] = transfer.fin_time
-            times[transfer.fin_ack_frame] = transfer.fin_ack_time
-            times[transfer.trouble.rst_frame] = transfer.trouble.rst_time
+def _frame_times(conn: Connection, client_steps: list[Step], server_steps: list[Step]) -> dict[int, int]:
+    times: dict[int, int] = {conn.first_frame: conn.first_time, conn.last_frame: conn.last_time}
+    times[conn.ack_frame] = conn.ack_time
+    _side_times(times, conn.client, client_steps)
+    _side_times(times, conn.server, server_steps)
     times.pop(0, None)
     return times
 
 
-def _side(end: Endpoint) -> model.Side:
+def _side_times(times: dict[int, int], end: Endpoint, steps: list[Step]) -> None:
+    times[end.syn_frame] = end.syn_time
+    for step in steps:
+        times[step.frame] = step.time_ns
+    if end.transfer is not None:
+        transfer = end.transfer
+        times[transfer.fin_frame] = transfer.fin_time
+        times[transfer.fin_ack_frame] = transfer.fin_ack_time
+        times[transfer.trouble.rst_frame] = transfer.trouble.rst_time
+
+
+def _side(end: Endpoint, steps: list[Step]) -> model.Side:
     transfer = end.transfer or Transfer()
-    steps = tuple(
+    path = [
         model.StateStep(STATE_NAMES[step.state], step.frame or None, step.time_ns if step.time_ns > 0 else None)
-        for step in end.steps
+        for step in steps
         if step.state != UNKNOWN
-    )
-    return model.Side(steps, _syn(end), _traffic(end, transfer), spread(transfer.rtt))
+    ]
+    return model.Side(tuple(path), _syn(end), _traffic(end, transfer), spread(transfer.rtt))
 
 
 def _syn(end: Endpoint) -> model.SynOptions | None:

@@ -1,4 +1,4 @@
-"""JSON and JSON lines, schema ``tcpscope/1`` (``schema.json`` beside this file).
+"""JSON of all but connections (those: json_connection), schema ``tcpscope/1`` (``schema.json`` beside this file).
 
 Keys may be added; none is renamed or dropped without a new schema number. Everything outside ASCII is escaped, so that
 text from the wire cannot act on a terminal.
@@ -16,8 +16,6 @@ from tcpscope.report.quantities import rfc3339, seconds
 if TYPE_CHECKING:
     from tcpscope.rules.base import Finding
     from tcpscope.rules.diagnosis import Diagnosis
-    from tcpscope.rules.measures import Numbers, SideNumbers, Spread
-    from tcpscope.rules.verdicts import Handshake, TimeWait
 
 SCHEMA: Final = "tcpscope/1"
 
@@ -32,58 +30,6 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check
 def dumps(value: Value) -> str:
     """One line of JSON in ASCII."""
     return _ENCODER.encode(value)
-
-
-def connection_object(connection: model.ConnectionReport) -> Object:
-    """A connection as in ``captures[].connections[]``."""
-    numbers = connection.numbers
-    return {
-        "stream": connection.stream,
-        "community_id": connection.community_id,
-        "client": _host_port(connection.client),
-        "server": _host_port(connection.server),
-        "roles": connection.roles,
-        "encapsulation": connection.encapsulation,
-        "first_frame": connection.first_frame,
-        "last_frame": connection.last_frame,
-        "start": rfc3339(connection.start_ns),
-        "end": rfc3339(connection.end_ns),
-        "duration": seconds(connection.duration_ns),
-        "handshake": _handshake(connection.handshake),
-        "teardown": _teardown(connection),
-        "time_wait": _time_wait(connection.time_wait),
-        "states": {"client": _states(connection.client_side), "server": _states(connection.server_side)},
-        "syn": {"client": _syn(connection.client_side.syn), "server": _syn(connection.server_side.syn)},
-        "conn_state": connection.conn_state,
-        "history": connection.history,
-        **({"zeek": [cut._asdict() for cut in connection.zeek]} if connection.zeek else {}),
-        "completeness": connection.completeness,
-        "ended_by": connection.ended_by,
-        "reused_by": connection.reused_by,
-        "lossy": connection.lossy,
-        "one_sided": connection.one_sided,
-        "traffic": {
-            "client": _traffic(connection.client_side.traffic, numbers.client),
-            "server": _traffic(connection.server_side.traffic, numbers.server),
-        },
-        "rtt": {
-            "handshake": _seconds(connection.handshake.rtt_ns),
-            "to_server": _seconds(numbers.rtt_to_server_ns),
-            "to_client": _seconds(numbers.rtt_to_client_ns),
-            "client": _spread(connection.client_side.rtt),
-            "server": _spread(connection.server_side.rtt),
-            "timestamps": {
-                "client": _spread(numbers.client.stamp_rtt),
-                "server": _spread(numbers.server.stamp_rtt),
-            },
-        },
-        "time": _time_spent(numbers),
-        "responses": _spread(numbers.responses),
-        "negotiated": numbers.negotiated._asdict(),
-        "tls": None if connection.tls is None else _tls(connection.tls, connection.carrier),
-        "diagnosis": _diagnosis(connection.diagnosis),
-        "findings": [finding_object(finding) for finding in connection.findings],
-    }
 
 
 def capture_object(capture: model.CaptureReport) -> Object:
@@ -185,92 +131,6 @@ def _seconds(duration_ns: int | None) -> float | None:
     return None if duration_ns is None else seconds(duration_ns)
 
 
-def _handshake(handshake: Handshake) -> Object:
-    frames: Object = {"syn": handshake.syn, "syn_ack": handshake.syn_ack, "ack": handshake.ack}
-    return {"verdict": handshake.verdict, "frames": frames, "rtt": _seconds(handshake.rtt_ns)}
-
-
-def _teardown(connection: model.ConnectionReport) -> Object:
-    teardown = connection.teardown
-    return {
-        "verdict": teardown.verdict,
-        "form": teardown.form,
-        "active_closer": teardown.active_closer,
-        "reset_by": connection.reset_by,
-        "frames": {
-            "fin": teardown.fin,
-            "fin_ack": teardown.fin_ack,
-            "peer_fin": teardown.peer_fin,
-            "final_ack": teardown.final_ack,
-            "rst": connection.reset,
-        },
-    }
-
-
-def _time_wait(time_wait: TimeWait) -> Object:
-    return {
-        "verdict": time_wait.verdict,
-        "side": time_wait.side,
-        "observed": _seconds(time_wait.observed_ns),
-        "required": seconds(time_wait.required_ns),
-    }
-
-
-def _states(side: model.Side) -> list[list[str | int | None]]:
-    return [[step.state, step.frame] for step in side.states]
-
-
-def _syn(syn: model.SynOptions | None) -> Object | None:
-    if syn is None:
-        return None
-    return {
-        "isn": syn.isn,
-        "mss": syn.mss,
-        "window_scale": syn.window_scale,
-        "sack": syn.sack,
-        "timestamps": syn.timestamps,
-        "fast_open": syn.fast_open,
-        "sent": syn.sent,
-    }
-
-
-def _traffic(traffic: model.Traffic, numbers: SideNumbers) -> Object:
-    return {
-        "segments": traffic.segments,
-        "payload_segments": traffic.payload_segments,
-        "payload_bytes": traffic.payload_bytes,
-        "large_segments": traffic.large_segments,
-        "unique_bytes": traffic.unique_bytes,
-        "unseen_bytes": traffic.unseen_bytes,
-        "retransmitted_segments": traffic.retransmitted_segments,
-        "retransmitted_bytes": traffic.retransmitted_bytes,
-        "lost_before": traffic.lost_before,
-        "lost_behind": traffic.lost_behind,
-        "timeouts": traffic.timeouts,
-        "spurious_timeouts": traffic.spurious_timeouts,
-        "out_of_order": traffic.out_of_order,
-        "duplicate_acks": traffic.duplicate_acks,
-        "keep_alives": traffic.keep_alives,
-        "zero_windows": traffic.zero_windows,
-        "zero_window_time": seconds(traffic.zero_window_ns),
-        "window_probes": traffic.window_probes,
-        "window_full": traffic.window_full,
-        "min_window": traffic.min_window,
-        "max_window": traffic.max_window,
-        "max_in_flight": traffic.max_in_flight,
-        "losses": numbers.losses,
-        "min_in_flight_at_loss": numbers.min_flight_at_loss,
-        "max_in_flight_at_loss": numbers.max_flight_at_loss,
-        "retransmitted_share": _rounded(numbers.retransmitted_share, 6),
-        "data_time": _seconds(numbers.data_ns),
-        "throughput": _rounded(numbers.throughput, 3),
-        "goodput": _rounded(numbers.goodput, 3),
-        "bad_checksums": traffic.bad_checksums,
-        "copies": traffic.copies,
-        "network_duplicates": traffic.network_duplicates,
-    }
-
-
 def _copies(copies: model.Copies) -> Object:
     return {
         "count": copies.count,
@@ -284,38 +144,6 @@ def _copies(copies: model.Copies) -> Object:
     }
 
 
-def _spread(rtt: Spread) -> Object:
-    return {
-        "samples": rtt.samples,
-        "min": _seconds(rtt.min_ns),
-        "median": _seconds(rtt.median_ns),
-        "p95": _seconds(rtt.p95_ns),
-        "max": _seconds(rtt.max_ns),
-    }
-
-
-def _time_spent(numbers: Numbers) -> Object:
-    return {
-        "total": seconds(numbers.life_ns),
-        "shares": {name: seconds(span) for name, span in numbers.shares().items()},
-        "sides": {"client": _side_time(numbers.client), "server": _side_time(numbers.server)},
-    }
-
-
-def _side_time(side: SideNumbers) -> Object:
-    return {
-        "thinking": seconds(side.thinking_ns),
-        "transfer": seconds(side.transfer_ns),
-        "loss": seconds(side.loss_ns),
-        "window": seconds(side.window_ns),
-        "longest_silence": seconds(side.longest_silence_ns),
-    }
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
-
-
 def _carrier(carrier: model.CarrierReport) -> Object:
     return {
         "protocol": carrier.protocol,
@@ -327,7 +155,8 @@ def _carrier(carrier: model.CarrierReport) -> Object:
     }
 
 
-def _tls(tls: model_tls.TlsReport, carrier: model.CarrierReport | None) -> Object:
+def tls_object(tls: model_tls.TlsReport, carrier: model.CarrierReport | None) -> Object:
+    """The TLS handshake of a connection, and what led to it."""
     return {
         "verdict": tls.verdict,
         "version": tls.version,

@@ -28,6 +28,9 @@ class Spread(NamedTuple):
     max_ns: int | None = None
 
 
+NO_SAMPLES: Final = Spread()
+
+
 class SideNumbers(NamedTuple):
     """What one side spent, and how fast it sent."""
 
@@ -126,7 +129,9 @@ def negotiated(conn: Connection) -> Negotiated:
 def spread(samples: Quantiles | None) -> Spread:
     """The samples of a sketch in five numbers."""
     if samples is None or samples.count == 0:
-        return Spread()
+        return NO_SAMPLES
+    if samples.minimum == samples.maximum:
+        return Spread(samples.count, samples.minimum, samples.minimum, samples.minimum, samples.minimum)
     return Spread(samples.count, samples.minimum, samples.quantile(1, 2), samples.quantile(95, 100), samples.maximum)
 
 

@@ -52,7 +52,7 @@ def span(nanoseconds: int) -> str:
     unit, size = (
         ("µs", 1000) if nanoseconds < 999_500 else ("ms", 1_000_000) if nanoseconds < 999_500_000 else ("s", SECOND_NS)
     )
-    return f"{_three_digits(nanoseconds / size)} {unit}"
+    return f"{_three_digits(float(nanoseconds) / size)} {unit}"
 
 
 def _three_digits(value: float) -> str:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from tcpscope.options import Options
 from tcpscope.pipeline import Pipeline
 from tcpscope.report.build import connection_report
-from tcpscope.report.json_report import connection_object, dumps
+from tcpscope.report.json_connection import connection_json
 from tcpscope.report.style import Style
 from tcpscope.report.text_connection import connection_text
 from tcpscope.rules import judge_for
@@ -451,7 +451,7 @@ class Watch:
         if self._ended > REPORTED:
             return
         report = connection_report(conn, self._judge.connection(conn), self._options.msl_ns)
-        encoded = dumps(connection_object(report))
+        encoded = connection_json(report)
         json.loads(encoded, parse_constant=refuse)
         self.digest.add(encoded)
         if self._text and self._ended <= SHOWN:

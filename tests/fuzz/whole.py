@@ -21,6 +21,7 @@ from jsonschema import Draft202012Validator
 from tcpscope import FormatError, Options, analyze, connections
 from tcpscope.cli.main import COMMANDS, run, tcpscope
 from tcpscope.report import json_report, text
+from tcpscope.report.json_connection import connection_json
 from tcpscope.report.model import Report
 from tcpscope.report.style import Style
 from tcpscope.report.text_connection import connection_text
@@ -51,7 +52,7 @@ def make(data: bytes, random: Random, others: Sequence[bytes]) -> bytes:
 def document(report: Report) -> str:
     """One JSON document of a report, as the command line writes it."""
     capture = json_report.capture_object(report.capture)
-    found = [json_report.connection_object(connection) for connection in report.capture.connections]
+    found = [json.loads(connection_json(connection)) for connection in report.capture.connections]
     return json_report.dumps({**capture, "connections": found, "summary": json_report.summary_object(report.summary)})
 
 
