@@ -265,11 +265,11 @@ class Pipeline:
         if client.trouble.large_segments + server.trouble.large_segments > 0:
             facts.large.connections += 1
             if client.trouble.large_segments > 0:
-                facts.large.add(client, conn.server.mss)
+                facts.large.add(client, i64(conn.server.mss))
             if server.trouble.large_segments > 0:
-                facts.large.add(server, conn.client.mss)
+                facts.large.add(server, i64(conn.client.mss))
         if conn.encapsulation != 0:
-            conn.encapsulation_name = self.decoder.encapsulation_name(conn.encapsulation)
+            conn.encapsulation_name = self.decoder.encapsulation_name(i64(conn.encapsulation))
         limits.reached(conn, facts.limits)
         self._doubts(conn)
         if conn.tls is not None:
@@ -304,9 +304,10 @@ class Pipeline:
         zeek.end(conn.key, conn.last_frame)
         for row in zeek.take():
             self.zeek_rows.setdefault(canonical_key(row.key), []).append(row)
-        name: bytes = canonical_key(conn.key)
+        name: bytes = conn.name
         waiting: list[ZeekRow] = self.zeek_rows.pop(name, [])
-        conn.zeek_rows = [row for row in waiting if row.first_frame <= conn.last_frame]
+        if conn.zeek is not None:
+            conn.zeek.rows = [row for row in waiting if row.first_frame <= conn.last_frame]
         later: list[ZeekRow] = [row for row in waiting if row.first_frame > conn.last_frame]
         if len(later) > 0:
             self.zeek_rows[name] = later

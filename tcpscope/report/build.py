@@ -84,7 +84,7 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
 
 def _zeek(conn: Connection, whole: ZeekRow | None) -> tuple[model.ZeekCut, ...]:
     """The rows of Zeek's conn.log, unless they are one row that says what the connection as a whole says."""
-    rows = conn.zeek_rows or []
+    rows = [] if conn.zeek is None else conn.zeek.rows
     if len(rows) == 1 and whole is not None:
         row = rows[0]
         if row.key == conn.key and row.conn_state == whole.conn_state and row.history == whole.history:

@@ -32,16 +32,17 @@ def evidence_of(conn: Connection, side: int, seg: Segment) -> Evidence | None:
     ``backoff``: how often the timer has run off in a row, 0 for the rest of the flight; ``duplicate_acks`` and
     ``sack_edge`` (a raw sequence number): what the receiver had said; ``tsval`` and ``tsecr``; ``ip_id``.
     """
-    cause = conn.last_cause
-    if cause < 0:
+    repeat = conn.repeat
+    if repeat is None:
         return None
+    cause = repeat.cause
     sender = conn.side(side).transfer or Transfer()
     receiver = conn.side(1 - side).transfer or Transfer()
     found: Evidence = {}
-    if conn.last_other:
-        found["frame"] = int(conn.last_other)
-    if conn.last_since >= 0:
-        found["since"] = seconds(conn.last_since)
+    if repeat.other:
+        found["frame"] = int(repeat.other)
+    if repeat.since >= 0:
+        found["since"] = seconds(repeat.since)
     if sender.srtt >= 0:
         found["rtt"] = seconds(sender.srtt)
     if cause == CAUSE_TIMEOUT:

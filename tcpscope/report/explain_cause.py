@@ -99,8 +99,8 @@ def cause_evidence(
 def copy_lines(conn: Connection, seg: SegmentCopy) -> tuple[str, ...]:
     """How the latest segment was told as a copy of an earlier one."""
     lines = []
-    if conn.last_other:
-        lines.append(f"frame {conn.last_other} is the same, {words.span(conn.last_since)} before")
+    if conn.repeat is not None and conn.repeat.other:
+        lines.append(f"frame {conn.repeat.other} is the same, {words.span(conn.repeat.since)} before")
     if seg.ip_id > 0:
         lines.append(f"IP identification {seg.ip_id} of both")
     else:

@@ -187,9 +187,9 @@ def reset(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segmen
             me.start(CLOSED)  # it answers a SYN with RST: nobody listens (section 3.10.7.1)
             if conn.listener is not None:
                 conn.listener.refused += 1
-        trouble.rst_state = me.state
+        trouble.rst_state = i64(me.state)
         trouble.rst_unacknowledged = me.unacknowledged()
-        conn.note(RST_SENT, side, seg.frame, seg.time_ns, 0, me.state, trouble.rst_unacknowledged)
+        conn.note(RST_SENT, side, seg.frame, seg.time_ns, 0, trouble.rst_state, trouble.rst_unacknowledged)
         _half_close_reset(conn, side, t, peer, seg)
     if peer.state == TIME_WAIT:
         q: Transfer = peer.opened()

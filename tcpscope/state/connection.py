@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i32, i64, mypyc_attr, u8
 
 from tcpscope.state.durations import Timing
 from tcpscope.state.endpoint import NOTHING_SENT, SILENT, Endpoint, Transfer
 from tcpscope.state.facts import CLIENT, SERVER, Fact, FactLog
+from tcpscope.state.keys import reverse_key
 from tcpscope.state.listeners import Listener
 from tcpscope.state.tls_secrets import Secrets
 from tcpscope.state.tls_tracker import TlsConnection
-from tcpscope.state.zeek import ZeekRow, ZeekWhole
+from tcpscope.state.zeek import ZeekWhole
 from tcpscope.wire.segment import ABSENT, Segment
 
 # How client and server were told apart
@@ -40,18 +41,30 @@ COMPLETE_RST: Final = 32
 
 
 @mypyc_attr(acyclic=True)
-class Connection:
-    """``client`` and ``server`` are side 0 and side 1 of every fact; ``key`` is the flow key in the client's direction.
+class Repeat:
+    """Why a segment repeats, reorders or probes: CAUSE_ code, the frame that it repeats or follows (0), the time since (-1)."""
 
+    def __init__(self, cause: i64, other: i64, since: i64) -> None:
+        self.cause: i64 = cause
+        self.other: i64 = other
+        self.since: i64 = since
+
+
+@mypyc_attr(acyclic=True)
+class Connection:
+    """``client`` and ``server`` are side 0 and side 1 of every fact.
+
+    ``name`` is the canonical flow key; it is in the client's direction if the client is the lower end (``from_lower``).
     Frames are 0 and times meaningless where the thing was not seen. After the end every endpoint has its transfer part.
     """
 
-    def __init__(self, stream: i64, key: bytes, roles: i64, frame: i64, time_ns: i64, alone: bool) -> None:
+    def __init__(
+        self, stream: i64, name: bytes, from_lower: bool, roles: i64, frame: i64, time_ns: i64, alone: bool
+    ) -> None:
         self.stream: i64 = stream  # Wireshark's tcp.stream
-        self.key: bytes = key
+        self.name: bytes = name
         self.source: i64 = ABSENT  # the client's end, as Segment.source
         self.target: i64 = ABSENT
-        self.roles: i64 = roles
         self.first_frame: i64 = frame
         self.last_frame: i64 = frame
         self.first_time: i64 = time_ns
@@ -63,28 +76,19 @@ class Connection:
         self.tls: TlsConnection | None = None
         self.secrets: Secrets | None = None  # keys for TLS
         self.zeek: ZeekWhole | None = None  # only where it was asked for
-        self.zeek_rows: list[ZeekRow] | None = None  # as Zeek's timers cut the connection
         self.listener: Listener | None = None
         self.previous: Connection | None = None  # the live connection whose ports this one's SYN took
-        self.encapsulation: i64 = 0  # of the first segment, as the decoder numbers it
         self.encapsulation_name: str = ""  # outermost layer first; "" for none
-        self.completeness: i64 = 0
         self.ack_frame: i64 = 0  # third segment of the handshake
         self.ack_time: i64 = 0
-        self.end_reason: i64 = END_CAPTURE
         self.watched_until: i64 = time_ns
         self.reused_by: i64 = -1  # number of the connection whose SYN came on the same ports
         self.reuse_accepted: bool = False  # and was answered with SYN-ACK
         self.closed_time: i64 = 0  # when both FINs were acknowledged or an RST ended it
         self.repeated_fin_side: i64 = -1  # who repeated its FIN and waits for the answer from TIME-WAIT
-        self.syn_acks_after_ack: i64 = 0  # the server repeated its SYN-ACK although the client had acknowledged it
-        # Of the latest segment: CAUSE_ code (-1: it repeats nothing), the frame that it repeats or follows (0), the time since (-1)
-        self.last_cause: i64 = -1
-        self.last_other: i64 = 0
-        self.last_since: i64 = -1
+        self.repeat: Repeat | None = None  # what the latest segment is, if it is not simply the next one
         self.unsettled: bool = True  # a SYN or FIN is under way: segments must pass through control
         self.simultaneous_open: bool = False
-        self.renumbering: i64 = 0  # 1: Wireshark gives its next segment a tcp.stream of its own, 2: it has done so
         self.mid_stream: bool = False
         self.continued: bool = False
         self.aborted: bool = False  # an acceptable RST was seen
@@ -96,6 +100,14 @@ class Connection:
         self.frames_dropped: i64 = 0  # by the capturing side
         self.file_damaged: bool = False  # frames after its first one are missing: damage was stepped over
         self.cut_off: bool = False  # the file ended early, or reading stopped, while this connection went on
+        self.from_lower: bool = from_lower
+        # Small numbers last, side by side: of a flood there are a million.
+        self.roles: u8 = u8(roles)
+        self.completeness: u8 = 0
+        self.end_reason: u8 = END_CAPTURE
+        self.renumbering: u8 = 0  # 1: Wireshark gives its next segment a tcp.stream of its own, 2: it has done so
+        self.encapsulation: i32 = 0  # of the first segment, as the decoder numbers it
+        self.syn_acks_after_ack: i32 = 0  # the server repeated its SYN-ACK although the client had acknowledged it
 
     def note(self, kind: i64, side: i64, frame: i64, time_ns: i64, other: i64, a: i64, b: i64) -> None:
         """Record one fact (see tcpscope.state.facts for the meaning of the fields)."""
@@ -107,9 +119,17 @@ class Connection:
 
     def because(self, cause: i64, other: i64, since: i64) -> None:
         """Why the latest segment repeats, reorders or probes."""
-        self.last_cause = cause
-        self.last_other = other
-        self.last_since = since
+        self.repeat = Repeat(cause, other, since)
+
+    @property
+    def last_cause(self) -> i64:
+        """CAUSE_ code of the latest segment (-1: it repeats nothing)."""
+        return -1 if self.repeat is None else self.repeat.cause
+
+    @property
+    def key(self) -> bytes:
+        """The flow key in the client's direction."""
+        return self.name if self.from_lower else reverse_key(self.name)
 
     @property
     def fact_kinds(self) -> i64:
@@ -134,7 +154,7 @@ class Connection:
         """Which side sent a segment of this connection."""
         if seg.source >= 0:
             return CLIENT if seg.source == self.source and seg.target == self.target else SERVER
-        return CLIENT if seg.key == self.key else SERVER
+        return CLIENT if (seg.key == self.name) == self.from_lower else SERVER
 
     def side(self, side: i64) -> Endpoint:
         """The endpoint of a side."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i16, i64, mypyc_attr
 
 from tcpscope.state import spurious
 from tcpscope.state.connection import Connection
@@ -59,7 +59,7 @@ class Seen:
         self.number: i64 = number  # among the segments of its side, from 1
         self.interface: i64 = seg.interface
         self.encapsulation: i64 = seg.encapsulation
-        self.ttl: i64 = seg.ttl
+        self.ttl: i16 = seg.ttl
         self.ip_id: i64 = seg.ip_id
         self.seq: i64 = seg.seq
         self.ack: i64 = seg.ack
@@ -83,7 +83,7 @@ def looks_like(seen: Seen, seg: Segment) -> bool:
     return seen.key == seg.key
 
 
-def place_of(seg: Segment, interface: i64, encapsulation: i64, ttl: i64) -> i64:
+def place_of(seg: Segment, interface: i64, encapsulation: i64, ttl: i16) -> i64:
     """COPY_ code of a segment against the first one of it."""
     if seg.interface != interface:
         return COPY_OTHER_INTERFACE
@@ -158,7 +158,7 @@ class CopyWatch:
             if seg.seq == me.isn and seg.ip_id > 0:
                 frame = me.syn_last_frame
                 time_ns = me.syn_last_time
-                ip_id = me.first_ip_id
+                ip_id = i64(me.first_ip_id)
                 number = 1
         elif t is None:
             return False
@@ -178,9 +178,9 @@ class CopyWatch:
                 number = 1 if frame == conn.first_frame else me.segments
         if frame == 0 or ip_id != seg.ip_id:
             return False
-        place: i64 = place_of(seg, me.first_interface, me.first_encapsulation, seg.ttl)
+        place: i64 = place_of(seg, me.first_interface, i64(me.first_encapsulation), seg.ttl)
         interval: i64 = seg.time_ns - time_ns
-        if not self._is_same(me, peer, seg, place, interval, number > 1 and ip_id == me.first_ip_id):
+        if not self._is_same(me, peer, seg, place, interval, number > 1 and ip_id == i64(me.first_ip_id)):
             return False
         self._count(conn, side, me, seg, frame, place, interval, number)
         return True

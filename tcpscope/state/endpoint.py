@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i16, i32, i64, mypyc_attr
 
 from tcpscope.state.quantiles import Quantiles
 from tcpscope.state.seq import diff
@@ -36,11 +36,11 @@ OPTION_ECN: Final = 32  # by flags: ECE and CWR, in a SYN-ACK ECE alone (RFC 332
 class Step:
     """One entry of a state path: the state entered, the frame that made the side enter it (0: not captured) and its time."""
 
-    def __init__(self, state: i64, frame: i64, time_ns: i64, before: Step | None) -> None:
-        self.state: i64 = state
+    def __init__(self, state: i16, frame: i64, time_ns: i64, before: Step | None) -> None:
         self.frame: i64 = frame
         self.time_ns: i64 = time_ns
         self.before: Step | None = before
+        self.state: i16 = state
 
 
 class Sent:
@@ -283,14 +283,10 @@ class Endpoint:
     """One side. ``isn`` is -1 when its SYN was not captured; ``nxt`` is the highest sequence number sent plus one."""
 
     def __init__(self) -> None:
-        self.state: i64 = UNKNOWN
-        # The path: where it begins, if that is known, the steps between, latest first, and the latest step (UNKNOWN: none).
-        self.first_state: i64 = UNKNOWN
+        # The path: first_state (UNKNOWN: where it begins is not known), the steps between, latest first, and the latest step.
         self.between: Step | None = None
-        self.step_state: i64 = UNKNOWN
         self.step_frame: i64 = 0
         self.step_time: i64 = 0
-        self.step_count: i64 = 0
         self.segments: i64 = 0
         self.isn: i64 = -1
         self.base: i64 = -1  # sequence number of stream position 0 (isn + 1, or the first byte seen); -1: nothing sent
@@ -300,24 +296,35 @@ class Endpoint:
         self.syn_time: i64 = 0
         self.syn_last_frame: i64 = 0
         self.syn_last_time: i64 = 0
-        self.syn_count: i64 = 0
         self.other_isn: i64 = -1  # of a later SYN-ACK with another number, until the client says which one it took
         self.syn_acked_frame: i64 = 0  # the other side's first segment that acknowledges the SYN
-        self.scale: i64 = -1  # window shift in use for this side's windows: -1 unknown, else 0..14
-        self.mss: i64 = -1
-        self.takes: i64 = ETHERNET_PAYLOAD  # bytes that a segment to this side may carry
-        self.syn_options: i64 = 0  # OPTION_ bits of the SYN
         self.syn_ts: i64 = -1  # TSval of the latest SYN
-        self.ttl: i64 = -1  # of the latest segment but RSTs
-        self.ttl_before: i64 = -1  # of those before, where it was another
         self.last_time: i64 = 0
-        self.first_ip_id: i64 = -1  # of the first segment, or of the latest SYN
         self.first_interface: i64 = 0
-        self.first_encapsulation: i64 = 0
         self.copied: Copied | None = None
         self.silence: i64 = 0  # longest time between two of its segments
         self.bad_checksums: i64 = 0
         self.transfer: Transfer | None = None
+        # Small numbers last, side by side: of a flood there are a million.
+        self.syn_count: i32 = 0
+        self.mss: i32 = -1
+        self.first_ip_id: i32 = -1  # of the first segment, or of the latest SYN
+        self.first_encapsulation: i32 = 0
+        self.state: i16 = UNKNOWN
+        self.first_state: i16 = UNKNOWN
+        self.step_state: i16 = UNKNOWN  # of the latest step (UNKNOWN: none)
+        self.step_count: i16 = 0
+        self.scale: i16 = -1  # window shift in use for this side's windows: -1 unknown, else 0..14
+        self.syn_options: i16 = 0  # OPTION_ bits of the SYN
+        self.ttl: i16 = -1  # of the latest segment but RSTs
+        self.ttl_before: i16 = -1  # of those before, where it was another
+
+    @property
+    def takes(self) -> i64:
+        """Bytes that a segment to this side may carry."""
+        if self.mss < 0:
+            return ETHERNET_PAYLOAD
+        return max(i64(self.mss), MIN_MSS)
 
     def begin(self, base: i64) -> None:
         """The stream begins at ``base``. What was counted from there on stands: then the SYN was captured late."""
@@ -337,7 +344,7 @@ class Endpoint:
 
     def move(self, event: i64, frame: i64, time_ns: i64) -> bool:
         """Apply one event of the table; True if there is a row. The only writer of ``state`` and of the path."""
-        following: i64 = next_state(self.state, event)
+        following: i16 = next_state(self.state, event)
         if following == NO_CHANGE:
             return False
         if following != self.state:
@@ -351,7 +358,7 @@ class Endpoint:
                 self.step_count += 1
         return True
 
-    def start(self, state: i64) -> None:
+    def start(self, state: i16) -> None:
         """The state before the first segment (row O1: nothing has happened yet). Only from UNKNOWN."""
         if self.state == UNKNOWN:
             self.state = state
@@ -360,7 +367,7 @@ class Endpoint:
 
     def retract(self, event: i64) -> bool:
         """Take back the latest step by one of the observer's REPEAT_ rows: what was thought received never arrived."""
-        following: i64 = next_state(self.state, event)
+        following: i16 = next_state(self.state, event)
         if following == NO_CHANGE or self.step_count < 2:
             return False
         before: Step | None = self.between

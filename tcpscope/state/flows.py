@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i32, i64, u8
 
 from tcpscope.state import ending, machine
 from tcpscope.state.connection import (
@@ -37,7 +37,7 @@ from tcpscope.state.facts import (
     SYN_IN_CONNECTION,
     SYN_WHILE_OPENING,
 )
-from tcpscope.state.keys import canonical_key, name_of, reverse_key
+from tcpscope.state.keys import canonical_key, name_of
 from tcpscope.state.listeners import Listeners
 from tcpscope.state.seq import diff
 from tcpscope.state.tls_secrets import Secrets
@@ -98,7 +98,7 @@ class FlowTable:
         self.max_connections: i64 = max_connections
         self.table: dict[bytes, Connection] = {}  # by canonical key
         # One connection of IPv4 a slot: mostly that of the next segment, which then needs no key.
-        self.nobody: Connection = Connection(-1, b"", ROLES_FIRST_SEEN, 0, 0, True)
+        self.nobody: Connection = Connection(-1, b"", True, ROLES_FIRST_SEEN, 0, 0, True)
         self.recent: list[Connection] = [self.nobody] * RECENT
         # Canonical key -> stream number of connections already handed over: the latest ones, and those before.
         self.ended: dict[bytes, int] = {}
@@ -236,9 +236,7 @@ class FlowTable:
                 from_client = seg.dst_port < seg.src_port
             else:
                 roles = ROLES_FIRST_SEEN
-        own: bytes = seg.key if from_client else reverse_key(seg.key)
-        if own == name:
-            own = name  # one object for both
+        from_lower: bool = (seg.key == name) == from_client
         number: i64 = self.streams
         continued: bool = False
         if seg.flags & (SYN | ACK) != SYN and len(self.ended) > 0:
@@ -252,13 +250,13 @@ class FlowTable:
         if not continued:
             self.streams += 1
         alone: bool = seg.flags & (SYN | ACK | FIN | RST) == SYN
-        conn: Connection = Connection(number, own, roles, seg.frame, seg.time_ns, alone)
+        conn: Connection = Connection(number, name, from_lower, roles, seg.frame, seg.time_ns, alone)
         if seg.source >= 0:
             conn.source = seg.source if from_client else seg.target
             conn.target = seg.target if from_client else seg.source
         conn.continued = continued
         conn.secrets = self.secrets
-        conn.encapsulation = seg.encapsulation
+        conn.encapsulation = i32(seg.encapsulation)
         self.table[name] = conn
         self._remember(conn)
         self.live += 1
@@ -306,7 +304,7 @@ class FlowTable:
             conn.previous = None
             self._hand_over(old, END_REUSED)
             return conn
-        old_side: i64 = side if old.key == conn.key else 1 - side
+        old_side: i64 = side if old.from_lower == conn.from_lower else 1 - side
         me: Endpoint = conn.side(side)
         peer: Endpoint = conn.side(1 - side)
         before: Endpoint = old.side(old_side)
@@ -337,14 +335,14 @@ class FlowTable:
 
     def _forget_keys(self, conn: Connection) -> None:
         """Take a connection out of the table."""
-        self.table.pop(canonical_key(conn.key), None)
+        self.table.pop(conn.name, None)
         slot: i64 = slot_of(conn.source, conn.target)
         if self.recent[slot] is conn:
             self.recent[slot] = self.nobody
 
     def _hand_over(self, conn: Connection, reason: i64) -> None:
         """A connection is over: complete its facts and give it away."""
-        conn.end_reason = reason
+        conn.end_reason = u8(reason)
         self.live -= 1
         ending.finish(conn, self.now, self.msl_ns)
         if reason != END_CAPTURE and reason != END_REUSED:
@@ -353,7 +351,7 @@ class FlowTable:
                 self.ended_before = self.ended
                 self.ended = {}
             number: int = conn.stream
-            self.ended[canonical_key(conn.key)] = number
+            self.ended[conn.name] = number
         self.sink(conn)
 
     def _sweep(self) -> None:

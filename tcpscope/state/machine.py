@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i32, i64, u8
 
 from tcpscope.state import closing, oddities, opening, options_check, timing, transfer, window
 from tcpscope.state.connection import (
@@ -46,11 +46,11 @@ def segment(conn: Connection, side: i64, seg: Segment) -> None:
     flags: i64 = seg.flags
     _completeness(conn, seg)
     conn.last_frame = seg.frame
-    conn.last_cause = -1
+    conn.repeat = None
     if me.segments == 0:
-        me.first_ip_id = seg.ip_id
+        me.first_ip_id = i32(seg.ip_id)
         me.first_interface = seg.interface
-        me.first_encapsulation = seg.encapsulation
+        me.first_encapsulation = i32(seg.encapsulation)
     me.segments += 1
     if seg.bad_options != 0:
         options_check.faults(conn, side, seg)
@@ -116,7 +116,7 @@ def _completeness(conn: Connection, seg: Segment) -> None:
             bits = COMPLETE_SYN
             if seg.length > 0:
                 bits |= COMPLETE_DATA
-        conn.completeness |= bits
+        conn.completeness |= u8(bits)
         return
     if flags & SYN != 0:
         if flags & ACK != 0:
@@ -127,7 +127,7 @@ def _completeness(conn: Connection, seg: Segment) -> None:
         bits |= COMPLETE_FIN
     if flags & RST != 0:
         bits |= COMPLETE_RST
-    conn.completeness |= bits
+    conn.completeness |= u8(bits)
 
 
 def _control(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> bool:

@@ -66,7 +66,7 @@ def reset(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segmen
         before: i64 = me.syn_last_frame
         if me.transfer is not None:
             before = max(before, me.transfer.last_ack_frame, me.transfer.highest_frame)
-        conn.note(RST_TTL, side, seg.frame, seg.time_ns, before, seg.ttl, me.ttl)
+        conn.note(RST_TTL, side, seg.frame, seg.time_ns, before, i64(seg.ttl), i64(me.ttl))
     if seg.flags & ACK == 0 or seg.ack == 0 or me.state < ESTABLISHED or peer.state < ESTABLISHED:
         return
     if peer.nxt >= 0 and diff(seg.ack, peer.nxt) > 0:
@@ -110,9 +110,10 @@ def below_window(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> Non
 
 def window_below_edge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, t: Transfer, seg: Segment) -> None:
     """The right edge of the window lies further back than it did: shrunk, if this segment is the latest (section 3.8.6)."""
-    edge: i64 = (seg.ack + (seg.window << me.scale)) & 0xFFFFFFFF
+    scale: i64 = i64(me.scale)
+    edge: i64 = (seg.ack + (seg.window << scale)) & 0xFFFFFFFF
     back: i64 = diff(t.right_edge, edge)
-    if back >> me.scale == 0 or seg.flags & (SYN | FIN | RST) != 0:
+    if back >> scale == 0 or seg.flags & (SYN | FIN | RST) != 0:
         return  # a window is told in units of the scale
     if peer.una >= 0 and diff(seg.ack, peer.una) < 0:
         return  # an older acknowledgement says nothing about the window (section 3.10.7.4, SND.WL2)

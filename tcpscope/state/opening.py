@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i16, i32, i64
 
 from tcpscope.state import oddities, options_check
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import (
-    MIN_MSS,
     OPTION_CUT,
     OPTION_ECN,
     OPTION_FAST_OPEN,
@@ -73,7 +72,7 @@ def syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
     if answer and peer.isn >= 0 and not _acknowledges_syn(peer, seg):
         _wrong_ack(conn, side, peer, seg)
         return
-    me.first_ip_id = seg.ip_id
+    me.first_ip_id = i32(seg.ip_id)
     me.syn_last_frame = seg.frame
     me.syn_last_time = seg.time_ns
     me.syn_ts = seg.ts_val
@@ -96,16 +95,18 @@ def syn(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
         return
     me.syn_count += 1
     if not answer:
-        conn.note(SYN_REPEATED, side, seg.frame, seg.time_ns, previous_frame, interval, me.syn_count - 1)
+        conn.note(SYN_REPEATED, side, seg.frame, seg.time_ns, previous_frame, interval, i64(me.syn_count) - 1)
         return
-    conn.note(SYN_ACK_REPEATED, side, seg.frame, seg.time_ns, previous_frame, interval, me.syn_count - 1)
+    conn.note(SYN_ACK_REPEATED, side, seg.frame, seg.time_ns, previous_frame, interval, i64(me.syn_count) - 1)
     if conn.ack_frame != 0:
         # The server has not taken the third segment: it was lost, or the accept queue is full (row O9).
         conn.syn_acks_after_ack += 1
         if conn.listener is not None and conn.syn_acks_after_ack == 2:
             conn.listener.ignored += 1
         waiting: i64 = peer.unacknowledged()
-        conn.note(SYN_ACK_IGNORES_DATA, side, seg.frame, seg.time_ns, conn.ack_frame, waiting, conn.syn_acks_after_ack)
+        conn.note(
+            SYN_ACK_IGNORES_DATA, side, seg.frame, seg.time_ns, conn.ack_frame, waiting, i64(conn.syn_acks_after_ack)
+        )
         if me.state == ESTABLISHED and me.nxt == (me.isn + 1) & 0xFFFFFFFF:
             me.retract(REPEAT_SYN_ACK)
             conn.unsettled = True
@@ -122,13 +123,11 @@ def _begin(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
     me.syn_last_frame = seg.frame
     me.syn_last_time = seg.time_ns
     me.syn_count = 1
-    me.first_ip_id = seg.ip_id
+    me.first_ip_id = i32(seg.ip_id)
     me.isn = seg.seq
     me.begin((seg.seq + 1) & 0xFFFFFFFF)
-    me.mss = seg.mss
-    if seg.mss >= 0:
-        me.takes = max(seg.mss, MIN_MSS)
-    me.scale = seg.window_scale if seg.window_scale <= 14 else 14  # RFC 7323 section 2.3
+    me.mss = i32(seg.mss)
+    me.scale = i16(min(seg.window_scale, 14))  # RFC 7323 section 2.3
     me.syn_ts = seg.ts_val
     options: i64 = OPTION_CUT if seg.header_cut != 0 else 0
     if seg.sack_permitted == 1:
@@ -141,7 +140,7 @@ def _begin(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
         options |= OPTION_FAST_OPEN
     if seg.flags & (ECE | CWR) == (ECE if seg.flags & ACK != 0 else ECE | CWR):
         options |= OPTION_ECN
-    me.syn_options = options
+    me.syn_options = i16(options)
     options_check.offered(conn, side, seg)
     if seg.length > 0:
         conn.note(SYN_DATA, side, seg.frame, seg.time_ns, 0, seg.length, seg.fast_open)

@@ -79,7 +79,7 @@ def answered(conn: Connection, side: i64, peer: Endpoint, seg: Segment) -> None:
 
 def _both_offered(conn: Connection, option: i64) -> bool:
     """Both SYNs were captured and carried the option."""
-    return conn.client.syn_options & option != 0 and conn.server.syn_options & option != 0
+    return i64(conn.client.syn_options & conn.server.syn_options) & option != 0
 
 
 def _known(endpoint: Endpoint) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i16, i64
 
 CLOSED: Final = 0
 LISTEN: Final = 1
@@ -166,7 +166,8 @@ def pack(table: tuple[tuple[int, int, int, str, str], ...]) -> bytes:
 PACKED: Final[bytes] = pack(TABLE)
 
 
-def next_state(state: i64, event: i64) -> i64:
+def next_state(state: i16, event: i64) -> i16:
     """State after ``event``, or NO_CHANGE when the table has no such row."""
-    found: i64 = PACKED[state * EVENT_COUNT + event]
+    row: i64 = i64(state) * EVENT_COUNT
+    found: i16 = PACKED[row + event]
     return found

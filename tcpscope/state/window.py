@@ -18,7 +18,7 @@ def advertised(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: S
     size: i64 = seg.window
     t.last_window = size
     if me.scale > 0 and seg.flags & SYN == 0:
-        size <<= me.scale
+        size <<= i64(me.scale)
     if seg.flags & (SYN | RST) == 0:
         if t.max_window < 0 or size > t.max_window:
             t.max_window = size

@@ -50,6 +50,7 @@ class ZeekWhole:
         self._connection: ZeekConnection = ZeekConnection(seg.key, first, second, seg, seg.time_ns)
         if seg.flags & (SYN | ACK) != SYN and is_from_server(seg, server_ports):
             self._connection.swap_roles()
+        self.rows: list[ZeekRow] = []  # as Zeek's timers cut the connection: set at its end
 
     def feed(self, seg: Segment) -> None:
         """The next segment of the connection, the first one included."""

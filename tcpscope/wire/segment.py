@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i16, i64
 
 FIN: Final = 0x01
 SYN: Final = 0x02
@@ -54,7 +54,7 @@ class Segment:
         self.dst_port: i64 = 0
         self.ip_version: i64 = 0
         self.ip_id: i64 = ABSENT  # IPv4 identification
-        self.ttl: i64 = 0  # or IPv6 hop limit
+        self.ttl: i16 = 0  # or IPv6 hop limit
         self.ecn: i64 = 0  # the two ECN bits of the IP header
         self.seq: i64 = 0
         self.ack: i64 = 0

@@ -447,7 +447,7 @@ class Watch:
             assert len(log.facts) <= 2 * KEPT * KIND_COUNT
             assert all(0 <= fact.kind < KIND_COUNT and fact.frame >= 0 for fact in log.facts)
         self.digest.add(check_side(conn.client), check_side(conn.server), conn.stream, conn.end_reason)
-        check_rows(conn.zeek_rows or [])
+        check_rows([] if conn.zeek is None else conn.zeek.rows)
         if self._ended > REPORTED:
             return
         report = connection_report(conn, self._judge.connection(conn), self._options.msl_ns)
