@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import tcpscope
 from tcpscope.cli.main import run
 from tcpscope.options import Options
-from tcpscope.report.json_report import connection_object
+from tcpscope.report.json_connection import connection_json
 from tcpscope.report.model_tls import TlsHandshake, TlsReport
 from tcpscope.wire.cipher_names import CIPHER_NAMES
 from tcpscope.wire.strength import ACCEPTABLE, BROKEN, STRONG, WEAK, properties, strength
@@ -397,7 +397,7 @@ def test_a_capture_without_the_server_tells_no_duration() -> None:
 
 def test_json_has_it(capsys: pytest.CaptureFixture[str]) -> None:
     (connection,) = tcpscope.analyze(str(SAMPLES / "tls12.pcap")).connections
-    tls = json.loads(json.dumps(connection_object(connection)["tls"]))
+    tls = json.loads(connection_json(connection))["tls"]
     assert tls["suite"] == {
         "strength": "strong",
         "reasons": [],

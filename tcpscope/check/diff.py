@@ -21,7 +21,8 @@ from tcpscope.check.fingerprint import EPHEMERAL
 from tcpscope.crypto.keylog import read_key_logs
 from tcpscope.errors import BaselineError, FormatError
 from tcpscope.report.build import connection_report, ordered
-from tcpscope.report.json_report import SCHEMA, connection_object
+from tcpscope.report.json_connection import connection_json
+from tcpscope.report.json_report import SCHEMA
 from tcpscope.report.problems import problems_of
 from tcpscope.report.session import Session
 from tcpscope.rules.words import address_port
@@ -304,7 +305,7 @@ def _capture(path: str, options: Options, codes: frozenset[str] | None) -> Captu
 
     def keep(conn: Connection, findings: list[Finding]) -> None:
         report = connection_report(conn, findings, options.msl_ns)
-        connections.append((report.first_frame, _connection(connection_object(report), codes)))
+        connections.append((report.first_frame, _connection(json.loads(connection_json(report)), codes)))
 
     session = Session(options, keep, keylog=read_key_logs(options.keylog))
     with open_source(path) as source:

@@ -139,7 +139,7 @@ def _handshake(conn: Connection, log: TlsLog, outcome: Outcome) -> TlsHandshake:
         frame = over.frame if over is not None else None
         if outcome.ended_how != END_ALERT:
             sent = conn.side(outcome.ended_side).opened()
-            frame = (sent.fin_frame if outcome.ended_how == END_FIN else sent.rst_frame) or None
+            frame = (sent.fin_frame if outcome.ended_how == END_FIN else sent.trouble.rst_frame) or None
         alert = alert_name(outcome.alert) if outcome.alert >= 0 else None
         ended = TlsHandshake(END_NAMES[outcome.ended_how], _role(log, outcome.ended_side), frame, alert)
     if asked is None or over is None:
