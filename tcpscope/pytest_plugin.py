@@ -107,8 +107,8 @@ def _finder(config: pytest.Config) -> Finder:
 
 
 def _check(config: pytest.Config, paths: Iterable[Path], ladders: bool) -> CheckResult:
-    from tcpscope.check.inputs import Input  # noqa: PLC0415
     from tcpscope.check.run import prepare, run  # noqa: PLC0415
+    from tcpscope.many.inputs import Input  # noqa: PLC0415
 
     here = Path.cwd()
     shown = [os.path.relpath(path) if path.is_relative_to(here) else str(path) for path in paths]

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from tcpscope.api import fed
 from tcpscope.check import expectations
 from tcpscope.check.expectations import MET, UNDECIDED, Check
-from tcpscope.check.inputs import Input
 from tcpscope.check.keys import EXPECT
 from tcpscope.check.kinds import nearest
 from tcpscope.check.ladders import drawn
 from tcpscope.check.policy import FRAME, Finder, codes
 from tcpscope.check.selectors import parse
+from tcpscope.many.inputs import Input
 from tcpscope.options import Options
 from tcpscope.report.build import capture_report, connection_report
 from tcpscope.report.escape import printable

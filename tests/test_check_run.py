@@ -17,8 +17,8 @@ import pytest
 
 import tcpscope
 from tcpscope.check.capture import check_capture
-from tcpscope.check.inputs import find
 from tcpscope.cli.main import run
+from tcpscope.many.inputs import find
 from tests.captures import clean, unanswered
 from tests.test_check import check, policy, result
 

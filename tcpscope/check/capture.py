@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
-from tcpscope.capture.source import open_source
 from tcpscope.check import expectations
 from tcpscope.check.expectations import BROKEN, MET, UNDECIDED, Check
 from tcpscope.check.fingerprint import fingerprint, numbered, unlisted
@@ -27,6 +26,7 @@ from tcpscope.check.outcome import (
 from tcpscope.check.policy import CapturePolicy, Expectation, Policy
 from tcpscope.check.selectors import ALL
 from tcpscope.errors import SourceError
+from tcpscope.many.reading import read_capture
 from tcpscope.options import SECOND_NS
 from tcpscope.report.build import connection_report, ordered
 from tcpscope.report.model import SEVERITIES
@@ -83,23 +83,9 @@ def _check(path: str, number: int, policy: Policy, keys: KeyLog, ladders: Ladder
     held = _Held(path, policy, ladders)
     session = Session(policy.options, held.connection, keylog=keys)
     try:
-        with open_source(path) as source:
-            session.begin_file(source.name)
-            stopped, offset = "", -1
-            try:
-                while data := source.read():
-                    if ladders is not None:
-                        ladders.read(data)
-                    if not session.feed(data):
-                        break
-            except SourceError as error:
-                stopped, offset = f"{error} at byte {source.position}", source.position
-            session.end_file(
-                source.name, source.compression, stopped or source.damage, offset if stopped else source.damage_offset
-            )
+        read_capture(path, session, None if ladders is None else ladders.read)
     except SourceError as error:
         return unreadable(path, number, str(error))
-    session.finish()
     damage = tuple(problems_of(session.pipeline))
     facts = session.facts
     if not facts.format:

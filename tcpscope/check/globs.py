@@ -35,11 +35,6 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-def is_pattern(text: str) -> bool:
-    """Whether a path is meant as a pattern."""
-    return any(sign in text for sign in "*?[")
-
-
 def check_pattern(pattern: str) -> None:
     """ValueError if it cannot be one."""
     if not pattern:

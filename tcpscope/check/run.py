@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +16,6 @@ from tcpscope.check.capture import check_capture, count_check, fails, unreadable
 from tcpscope.check.expectations import BROKEN, MET, UNDECIDED
 from tcpscope.check.fingerprint import fingerprint
 from tcpscope.check.globs import exists
-from tcpscope.check.inputs import Input
 from tcpscope.check.outcome import (
     EXPECT_CODE,
     EXPECTATION,
@@ -31,18 +28,13 @@ from tcpscope.check.outcome import (
 from tcpscope.check.policy import Expectation, Finder, Policy
 from tcpscope.crypto.keylog import KeyLog, read_key_logs
 from tcpscope.errors import InterruptedWork
+from tcpscope.many.inputs import Input
+from tcpscope.many.processes import Tidier, cost, end_with_parent, parts, processors
 from tcpscope.rules import judge_for
 from tcpscope.rules.words import plural
-from tcpscope.version import __version__, compiled
-
-COLLECT_EVERY: Final = 64
-"""Captures after which memory is tidied up, where the collector is off."""
+from tcpscope.version import __version__
 
 UNCHECKED: Final = "unchecked"
-
-COST_A_CAPTURE: Final = 0.0008 if compiled() else 0.004
-COST_A_BYTE: Final = 1e-8 if compiled() else 4e-7
-"""Rough seconds: a further process pays where it takes over much more than it costs to start."""
 
 OUT_OF_MEMORY: Final = "not checked: there is not enough memory for it"
 NAMED: Final = 3
@@ -51,7 +43,9 @@ NAMED: Final = 3
 KILLED: Final = "not checked: the process that was to do it was killed, perhaps for its memory"
 
 WORTH: Final = 1.0
-BATCHES_A_WORKER: Final = 8
+"""Seconds of work for which a further process pays."""
+
+PARTS_A_WORKER: Final = 8
 
 
 class Task(NamedTuple):
@@ -69,7 +63,7 @@ class Checker:
         self._policies = policies
         self._ladders = ladders
         self._keys: dict[int, KeyLog] = {}
-        self._checked = 0
+        self._tidier = Tidier()
 
     def check(self, task: Task) -> CaptureResult:
         """One capture."""
@@ -82,9 +76,7 @@ class Checker:
             result = check_capture(task.input.path, task.policy, policy, self._keys[task.policy], self._ladders)
         except MemoryError:
             result = unreadable(task.input.path, task.policy, OUT_OF_MEMORY, name="not-checked")
-        self._checked += 1
-        if self._checked % COLLECT_EVERY == 0 and not gc.isenabled():
-            gc.collect()
+        self._tidier.captured()
         return result
 
 
@@ -146,15 +138,11 @@ def _interrupted(tasks: Sequence[Task], results: Mapping[int, CaptureResult]) ->
 
 def _workers(inputs: Sequence[Input], jobs: int) -> int:
     """How many processes to use: never more than the work pays for, unless that was asked for."""
-    most = min(jobs or _processors(), len(inputs))
+    most = min(jobs or processors(), len(inputs))
     if jobs:
         return most
-    work = sum(COST_A_CAPTURE + one.size * COST_A_BYTE for one in inputs)
+    work = sum(map(cost, inputs))
     return max(1, min(most, int(work / WORTH)))
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _here(prepared: Prepared) -> Iterator[tuple[int, CaptureResult]]:
@@ -169,17 +157,9 @@ _checker: Checker | None = None  # of a worker process
 def _start_worker(policies: Sequence[Policy], ladders: bool) -> None:
     global _checker  # noqa: PLW0603 (a process has one)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     gc.disable()
     _checker = Checker(policies, ladders)
-
-
-def _end_with_parent() -> None:
-    """If the process that wants the results is killed, nobody else would end this one."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _work(batch: Sequence[Task]) -> list[tuple[int, CaptureResult]]:
@@ -207,9 +187,10 @@ def _spread(prepared: Prepared, workers: int) -> Iterator[tuple[int, CaptureResu
     """The captures of several processes as they get done. Standard input belongs to this one."""
     ours, theirs = ([task for task in prepared.tasks if (task.input.path == "-") is here] for here in (True, False))
     left = {task.number for task in prepared.tasks}
+    part = sum(cost(task.input) for task in theirs) / (workers * PARTS_A_WORKER)
     try:
         with _pool(prepared, workers) as pool:
-            waiting = [pool.submit(_work, batch) for batch in _batches(theirs, workers)]
+            waiting = [pool.submit(_work, batch) for batch in parts(theirs, part)]
             for number, result in chain(_here(prepared.of(ours)), _as_they_end(waiting)):
                 left.remove(number)
                 yield number, result
@@ -240,22 +221,6 @@ def _one_by_one(prepared: Prepared) -> Iterator[tuple[int, CaptureResult]]:
                 return
             task = left.pop()
             yield task.number, unreadable(task.input.path, task.policy, KILLED, name="not-checked")
-
-
-def _batches(tasks: Sequence[Task], workers: int) -> Iterator[list[Task]]:
-    """The tasks in parts of about the same size, the largest captures first."""
-    by_size = sorted(tasks, key=lambda task: (-task.input.size, task.number))
-    cost = sum(COST_A_CAPTURE + task.input.size * COST_A_BYTE for task in tasks) / (workers * BATCHES_A_WORKER)
-    batch: list[Task] = []
-    filled = 0.0
-    for task in by_size:
-        batch.append(task)
-        filled += COST_A_CAPTURE + task.input.size * COST_A_BYTE
-        if filled >= cost:
-            yield batch
-            batch, filled = [], 0.0
-    if batch:
-        yield batch
 
 
 def _together(policies: Sequence[Policy], captures: Sequence[CaptureResult]) -> CheckResult:

@@ -143,9 +143,13 @@ def _make_format(name: str, out: Output, options: Options, color: str, show_all:
         from tcpscope.cli.formats import TableFormat
 
         return TableFormat(out, options, out.style(color), show_all, stream)
-    from tcpscope.cli.formats_json import JsonFormat, JsonLinesFormat
+    if name == "json":
+        from tcpscope.many.document import JsonDocument
 
-    return JsonFormat(out, options) if name == "json" else JsonLinesFormat(out, options)
+        return JsonDocument(out, options)
+    from tcpscope.cli.formats_json import JsonLinesFormat
+
+    return JsonLinesFormat(out, options)
 
 
 def _analyze(

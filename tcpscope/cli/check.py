@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tcpscope.check.baseline import Baseline
-    from tcpscope.check.inputs import Input
     from tcpscope.check.outcome import CheckResult
     from tcpscope.check.policy import Finder, Policy
+    from tcpscope.many.inputs import Input
 
 PEOPLE = ("text", "full")
 """Formats for people: with colours on a terminal."""
@@ -108,8 +108,8 @@ def command(
     standard input. Of the directories from a capture upwards the first with a tcpscope.toml, or a pyproject.toml with
     [tool.tcpscope], says which rules count and what is expected.
     """
-    from tcpscope.check.inputs import find
     from tcpscope.check.policy import Finder, Overrides
+    from tcpscope.many.inputs import find
 
     if schema:
         from tcpscope.check.schema import schema_text
@@ -141,8 +141,8 @@ def command(
 
 
 def _show_config(paths: Sequence[str], finder: Finder) -> int:
-    from tcpscope.check.inputs import find
     from tcpscope.check.show import config_text
+    from tcpscope.many.inputs import find
 
     policies: list[Policy] = []
     for one in find(paths) if paths else [None]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tcpscope.cli.output import Output, Spool
+from tcpscope.cli.output import Output
 from tcpscope.report import json_report
 from tcpscope.report.build import capture_report, connection_report
 from tcpscope.report.json_connection import connection_json
 from tcpscope.report.session import Threshold
-from tcpscope.version import __version__
 
 if TYPE_CHECKING:
     from tcpscope.options import Options
@@ -17,57 +16,6 @@ if TYPE_CHECKING:
     from tcpscope.report.session import Session
     from tcpscope.rules.base import Finding
     from tcpscope.state.connection import Connection
-
-
-class JsonFormat:
-    """One JSON document. Connections wait, encoded, in a temporary file: they end in another order than they began."""
-
-    streaming = False
-
-    def __init__(self, output: Output, options: Options) -> None:
-        self._output = output
-        self._msl_ns = options.msl_ns
-        self._path = ""
-        self._captures = 0
-        self._spool = Spool()
-        self._errors: list[json_report.Value] = []
-        self.threshold = Threshold()
-
-    def begin(self) -> None:
-        """Write the head of the document."""
-        schema, version = json_report.dumps(json_report.SCHEMA), json_report.dumps(__version__)
-        self._output.write(f'{{"schema":{schema},"version":{version},"captures":[')
-
-    def start(self, path: str) -> None:
-        """Forget the connections of the input before."""
-        self._path = path
-        self._spool.close()
-        self._spool = Spool()
-
-    def connection(self, conn: Connection, findings: list[Finding]) -> None:
-        """Encode one connection."""
-        report = connection_report(conn, findings, self._msl_ns)
-        self._spool.add(conn.stream, connection_json(report))
-
-    def end(self, session: Session) -> None:
-        """Write the capture with its connections, one a line."""
-        capture = capture_report(session.facts, self._path, session.findings, diagnosis=session.diagnosis)
-        head = json_report.dumps(json_report.capture_object(capture))
-        self._output.write((",\n" if self._captures else "\n") + head[:-1] + ',"connections":[')
-        for index, connection in enumerate(self._spool):
-            self._output.write((",\n" if index else "\n") + connection)
-        self._output.write("]}")
-        self._captures += 1
-
-    def failed(self, message: str, offset: int | None) -> None:
-        """Note it for the end of the document."""
-        self._errors.append({"path": self._path, "message": message, "offset": offset})
-
-    def close(self, summary: Summary) -> None:
-        """Write what could not be read, and the summary."""
-        errors, counts = json_report.dumps(self._errors), json_report.dumps(json_report.summary_object(summary))
-        self._output.write(f'],\n"errors":{errors},\n"summary":{counts}}}\n')
-        self._spool.close()
 
 
 class JsonLinesFormat:

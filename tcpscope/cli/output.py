@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from array import array
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from tcpscope.errors import OptionError, OutputError
 
@@ -128,34 +126,6 @@ def terminal_width() -> int:
         except (AttributeError, OSError, ValueError):
             continue
     return min(max(columns or 80, 40), 400)
-
-
-class Spool:
-    """Texts kept in a temporary file until they are all there, then given back in the order of their numbers."""
-
-    def __init__(self) -> None:
-        import tempfile
-
-        self._file: BinaryIO = tempfile.SpooledTemporaryFile(max_size=1 << 24)  # type: ignore[assignment]  # noqa: SIM115
-        self._numbers = array("q")
-        self._offsets = array("q", [0])
-
-    def add(self, number: int, text: str) -> None:
-        """Keep one text. Texts of the same number stay in the order in which they came."""
-        data = text.encode("utf-8")
-        self._file.write(data)
-        self._numbers.append(number)
-        self._offsets.append(self._offsets[-1] + len(data))
-
-    def __iter__(self) -> Iterator[str]:
-        for index in sorted(range(len(self._numbers)), key=self._numbers.__getitem__):
-            start = self._offsets[index]
-            self._file.seek(start)
-            yield self._file.read(self._offsets[index + 1] - start).decode("utf-8")
-
-    def close(self) -> None:
-        """Drop the temporary file."""
-        self._file.close()
 
 
 def _same_file(one: str, other: str) -> bool:

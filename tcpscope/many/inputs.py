@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tcpscope.capture.remote import is_url
-from tcpscope.check.globs import is_pattern
 
 SUFFIXES: Final = (".pcap", ".pcapng", ".snoop")
 """A file of a directory that is called so is meant to be a capture: if it is none, that is to be seen."""
@@ -24,7 +23,7 @@ MAGICS: Final = frozenset(
 
 
 class Input(NamedTuple):
-    """A capture to check. ``size`` in bytes, 0 where it is not known; ``error``: why there is none."""
+    """A capture. ``size`` in bytes, 0 where it is not known; ``error``: why there is none."""
 
     path: str
     size: int = 0
@@ -41,6 +40,11 @@ def find(paths: Sequence[str]) -> list[Input]:
         for one in _of(path):
             found.setdefault(one.path if is_url(one.path) else os.path.normpath(one.path), one)
     return list(found.values())
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a path is meant as a pattern."""
+    return any(sign in text for sign in "*?[")
 
 
 def _of(path: str) -> Iterator[Input]:

@@ -1,0 +1,84 @@
+"""How captures are spread over processes: how many there should be, and who gets what."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Final, Protocol, TypeVar
+
+from tcpscope.many.inputs import Input
+from tcpscope.version import compiled
+
+COST_A_CAPTURE: Final = 0.0008 if compiled() else 0.004
+COST_A_BYTE: Final = 1e-8 if compiled() else 4e-7
+"""Rough seconds: a further process pays where it takes over much more than it costs to start."""
+
+COLLECT_EVERY: Final = 64
+"""Captures after which memory is tidied up, where the collector is off."""
+
+
+class Task(Protocol):
+    """A capture with its place among all."""
+
+    @property
+    def number(self) -> int:
+        """The place."""
+
+    @property
+    def input(self) -> Input:
+        """The capture."""
+
+
+SomeTask = TypeVar("SomeTask", bound=Task)
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cost(one: Input) -> float:
+    """Rough seconds that a capture takes."""
+    return COST_A_CAPTURE + one.size * COST_A_BYTE
+
+
+def parts(tasks: Iterable[SomeTask], most: float) -> Iterator[list[SomeTask]]:
+    """The tasks in parts that cost about ``most`` seconds, or one capture, the largest captures first."""
+    part: list[SomeTask] = []
+    filled = 0.0
+    for task in sorted(tasks, key=lambda task: (-task.input.size, task.number)):
+        part.append(task)
+        filled += cost(task.input)
+        if filled >= most:
+            yield part
+            part, filled = [], 0.0
+    if part:
+        yield part
+
+
+class Tidier:
+    """Counts captures, and tidies up now and then where the collector is off: what little each leaves would add up."""
+
+    def __init__(self) -> None:
+        self._captures = 0
+
+    def captured(self) -> None:
+        """One more is done."""
+        self._captures += 1
+        if self._captures % COLLECT_EVERY == 0 and not gc.isenabled():
+            gc.collect()
+
+
+def end_with_parent() -> None:
+    """In a process that works for another one: end when that does. It would wait for work for ever."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,31 @@
+"""Reads one capture into a session, without a terminal to care for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tcpscope.capture.source import open_source
+from tcpscope.errors import SourceError
+from tcpscope.report.session import Session
+
+
+def read_capture(path: str, session: Session, seen: Callable[[bytes], object] | None = None) -> None:
+    """Feed a whole capture and finish the session. ``seen`` is called with each chunk before it is fed, and may raise.
+
+    :raises SourceError: it cannot be opened. Damage in the middle is in the session's facts.
+    """
+    with open_source(path) as source:
+        session.begin_file(source.name)
+        stopped, offset = "", -1
+        try:
+            while data := source.read():
+                if seen is not None:
+                    seen(data)
+                if not session.feed(data):
+                    break
+        except SourceError as error:
+            stopped, offset = f"{error} at byte {source.position}", source.position
+        session.end_file(
+            source.name, source.compression, stopped or source.damage, offset if stopped else source.damage_offset
+        )
+    session.finish()
