@@ -14,6 +14,9 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]+(::[a-z][a-z0-9+.-]+)*://", re.IG
 
 _LOGGERS: Final = ("fsspec", "gcsfs", "s3fs", "aiobotocore", "aiohttp")
 
+_VERSION_KEYS: Final = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime", "created")
+"""What file systems call what changes with a file, the surest first."""
+
 BLOCK: Final = 4 << 20
 """Bytes that a file system which reads in blocks asks for at once; some ask for 50 MiB unless told otherwise."""
 
@@ -28,6 +31,34 @@ def open_url(url: str) -> tuple[BinaryIO, int | None]:
 
     :raises SourceError: fsspec or the package for this kind of URL is not installed; there is no such thing, or no access.
     """
+    files, path = _file_system(url)
+    try:
+        # One request whose answer is read as it comes, instead of one for each block.
+        blocks = 0 if url.lower().startswith(("http://", "https://")) else BLOCK
+        stream: BinaryIO = files.open(path, "rb", block_size=blocks)
+    except Exception as error:
+        raise SourceError(f"cannot open {url}: {reason(error)}") from error
+    size = getattr(stream, "size", None)
+    return stream, size if isinstance(size, int) else None
+
+
+def version_of(url: str) -> tuple[int, str]:
+    """Bytes behind a URL (0 where that is not known), and what its server says to tell its state from others ("" if nothing).
+
+    :raises SourceError: as :func:`open_url`.
+    """
+    files, path = _file_system(url)
+    try:
+        known = files.info(path)
+    except Exception as error:
+        raise SourceError(f"cannot open {url}: {reason(error)}") from error
+    size = known.get("size")
+    stamp = next((str(known[key]) for key in _VERSION_KEYS if known.get(key)), "")
+    return size if isinstance(size, int) else 0, stamp
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    """Fsspec's file system for a URL, and the path in it."""
     import logging  # noqa: PLC0415 (heavy)
 
     # What they have to say of an error is in its message; without a handler it would be shown twice.
@@ -41,14 +72,7 @@ def open_url(url: str) -> tuple[BinaryIO, int | None]:
         raise SourceError(f"cannot open {url}: URLs need pip install 'tcpscope[cloud]'") from error
     except Exception as error:  # each file system has its own
         raise SourceError(f"cannot open {url}: {reason(error)}") from error
-    try:
-        # One request whose answer is read as it comes, instead of one for each block.
-        blocks = 0 if url.lower().startswith(("http://", "https://")) else BLOCK
-        stream: BinaryIO = files.open(path, "rb", block_size=blocks)
-    except Exception as error:
-        raise SourceError(f"cannot open {url}: {reason(error)}") from error
-    size = getattr(stream, "size", None)
-    return stream, size if isinstance(size, int) else None
+    return files, path
 
 
 def reason(error: BaseException) -> str:
