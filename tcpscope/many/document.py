@@ -84,4 +84,8 @@ class JsonDocument:
         """Write what could not be read, and the summary."""
         errors, counts = json_report.dumps(self._errors), json_report.dumps(json_report.summary_object(summary))
         self._output.write(f'],\n"errors":{errors},\n"summary":{counts}}}\n')
+        self.discard()
+
+    def discard(self) -> None:
+        """Drop the temporary file."""
         self._spool.close()
