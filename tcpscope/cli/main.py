@@ -16,6 +16,7 @@ from tcpscope.errors import TcpscopeError
 # Name, module in tcpscope.cli, what `tcpscope --help` says. The command in the module is called `command`.
 COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("analyze", "analyze", "Judge every connection of packet captures."),
+    ("batch", "batch", "Judge many captures: tables and a report."),
     ("check", "check", "Check captures against a policy, as a linter does."),
     ("diff", "diff", "Compare two captures, or two reports of analyze --format json."),
     ("show", "show", "Draw a connection as a ladder diagram."),

@@ -1,0 +1,58 @@
+"""All that a report over many captures is made from: what every format of it gets, and nothing else."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tcpscope.batch.aggregate import Aggregate
+from tcpscope.batch.run import Ran
+from tcpscope.version import __version__
+
+
+class Problem(NamedTuple):
+    """A capture that could not be read, or not in full."""
+
+    path: str
+    reason: str
+
+
+class Overview(NamedTuple):
+    """The batch as a whole. No clock gets into it: the same captures give the same report.
+
+    ``errors`` to ``notes`` count findings. ``document`` names the JSON of a capture by its path.
+    """
+
+    captures: int
+    frames: int
+    connections: int
+    errors: int
+    warnings: int
+    notes: int
+    with_findings: int  # captures that have an error or a warning
+    unreadable: tuple[Problem, ...]
+    damaged: tuple[Problem, ...]
+    aggregate: Aggregate
+    version: str
+
+
+def overview(ran: Ran, aggregate: Aggregate) -> Overview:
+    """What a batch came to."""
+    results = ran.results
+    return Overview(
+        captures=len(results),
+        frames=sum(one.frames for one in results),
+        connections=sum(one.connections for one in results),
+        errors=sum(one.errors for one in results),
+        warnings=sum(one.warnings for one in results),
+        notes=sum(one.notes for one in results),
+        with_findings=sum(bool(one.errors or one.warnings) for one in results),
+        unreadable=_problems(ran, [one.error for one in results]),
+        damaged=_problems(ran, [one.damage for one in results]),
+        aggregate=aggregate,
+        version=__version__,
+    )
+
+
+def _problems(ran: Ran, reasons: list[str]) -> tuple[Problem, ...]:
+    both = zip(ran.inputs, reasons, strict=True)
+    return tuple(Problem(one.path, reason.removeprefix(f"{one.path}: ")) for one, reason in both if reason)

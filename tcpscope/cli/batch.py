@@ -1,0 +1,195 @@
+"""``tcpscope batch``: many captures, one answer."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tcpscope.cli.common import make_options, reading_options, rule_options, trust_options
+from tcpscope.cli.output import FAILED, FOUND, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tcpscope.batch.overview import Overview, Problem
+    from tcpscope.options import Options
+
+MOST_FAILURES = 20
+"""Captures that could not be read and are named on standard error; all are in the report."""
+
+
+@click.command(name="batch", short_help="Judge many captures: tables and a report.")
+@click.argument("paths", nargs=-1, metavar="PATH...")
+@click.option("-o", "--output", "directory", required=True, metavar="DIR", help="Where everything goes.")
+@click.option(
+    "--from",
+    "lists",
+    multiple=True,
+    metavar="FILE",
+    help="Take further PATHs from the lines of this file; - is standard input. With a zero byte in it, it is split at those.",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Processes to use. 0: as many as there are processors.",
+)
+@click.option("--force", is_flag=True, help="Judge again what is done already.")
+@click.option(
+    "--by-content",
+    is_flag=True,
+    help="A capture is done if its content was judged before, whatever its time says. Reads each capture once more.",
+)
+@click.option(
+    "--tables",
+    type=click.Choice(["parquet", "csv"]),
+    help="Format of the tables. By default Parquet where pyarrow is installed, else CSV.",
+)
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Let the workers of this Dask cluster do it; local starts one here. They must see captures and DIR under the same "
+    "names.",
+)
+@rule_options
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning", "note"]),
+    help="Exit with status 1 if there is a finding of this severity or a worse one.",
+)
+@reading_options
+@trust_options
+def command(
+    paths: tuple[str, ...],
+    directory: str,
+    lists: tuple[str, ...],
+    jobs: int,
+    force: bool,
+    by_content: bool,
+    tables: str | None,
+    dask: str | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    fail_on: str | None,
+    msl: float,
+    verify_checksums: bool,
+    max_connections: int,
+    salvage: bool,
+    keylog: tuple[str, ...],
+    no_progress: bool,
+    ca_file: tuple[str, ...],
+    system_ca: bool,
+    crl: tuple[str, ...],
+) -> int:
+    """Judge many captures, and write tables and a report over all of them to a directory.
+
+    PATH is a capture, a directory that is searched for captures, a pattern such as "captures/**/*.pcap", or a URL. What is done
+    stays done: the same command goes on where it was interrupted, and looks only at what is new or has changed.
+    """
+    from tcpscope.batch.tables import table_format
+
+    wanted = [*paths, *(path for one in lists for path in _listed(one))]
+    if not wanted and not lists:
+        raise click.UsageError("Missing argument 'PATH...'.")
+    if "-" in wanted:
+        raise click.UsageError("A batch cannot read a capture from standard input; analyze can. --from - takes a list.")
+    table_format(tables)
+    options = make_options(
+        msl,
+        verify_checksums,
+        max_connections,
+        select,
+        ignore,
+        zeek=True,
+        salvage=salvage,
+        keylog=keylog,
+        ca_file=ca_file,
+        system_ca=system_ca,
+        crl=crl,
+    )
+    over = _run(wanted, directory, options, jobs, force, by_content, tables, dask, progress=not no_progress)
+    status = FAILED if over.unreadable or over.damaged else 0
+    if status == 0 and fail_on is not None:
+        found = {"error": over.errors, "warning": over.errors + over.warnings}
+        status = FOUND if found.get(fail_on, over.errors + over.warnings + over.notes) else 0
+    return status
+
+
+def _listed(path: str) -> list[str]:
+    """The paths of a list."""
+    from tcpscope.errors import SourceError
+
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read the list {path}: {getattr(error, 'strerror', None) or error}") from error
+    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+    return [line.decode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()) for line in lines if line.strip()]
+
+
+def _run(
+    wanted: Sequence[str],
+    directory: str,
+    options: Options,
+    jobs: int,
+    force: bool,
+    by_content: bool,
+    tables: str | None,
+    dask: str | None,
+    *,
+    progress: bool,
+) -> Overview:
+    from tcpscope.batch.markdown import render
+    from tcpscope.batch.overview import overview
+    from tcpscope.batch.run import run_batch
+    from tcpscope.batch.store import AtomicFile
+    from tcpscope.batch.tables import write_tables
+    from tcpscope.cli.batch_progress import BatchProgress
+    from tcpscope.many.inputs import find
+    from tcpscope.rules.words import plural
+
+    inputs = find(wanted)
+    with ExitStack() as stack:
+        executor = None
+        if dask is not None:
+            from tcpscope.batch.cluster import dask_executor
+
+            executor = stack.enter_context(dask_executor(dask, jobs))
+        bar = stack.enter_context(BatchProgress(len(inputs), progress))
+        ran = run_batch(
+            inputs,
+            directory,
+            options,
+            executor=executor,
+            jobs=jobs,
+            force=force,
+            by_content=by_content,
+            progress=bar.done,
+            started=bar.begin,
+        )
+    over = overview(ran, write_tables(ran, directory, tables))
+    report = str(Path(directory, "report.md"))
+    with AtomicFile(report) as file:
+        file.write(render(over))
+        file.keep()
+    _failures(over.unreadable, over.damaged)
+    reused = f", {ran.reused:,} of them done before" if ran.reused else ""
+    counts = f"{plural(over.errors, 'error')}, {plural(over.warnings, 'warning')}, {plural(over.notes, 'note')}"
+    click.echo(
+        f"{plural(over.captures, 'capture')}{reused}, {plural(over.connections, 'connection')}: {counts}. Report: {report}"
+    )
+    return over
+
+
+def _failures(*problems: Sequence[Problem]) -> None:
+    together = [problem for some in problems for problem in some]
+    for problem in together[:MOST_FAILURES]:
+        failure(problem.reason if problem.path in problem.reason else f"{problem.path}: {problem.reason}")
+    if len(together) > MOST_FAILURES:
+        failure(f"{len(together) - MOST_FAILURES:,} more captures could not be read in full: see the report")
