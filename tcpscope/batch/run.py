@@ -196,15 +196,15 @@ class _Runner:
     def _step(self, workers: _Processes | _Given) -> None:
         broken = False
         try:
-            # A suspect runs alone: if the process dies again, it is known of what.
-            while self._suspects and not self._running:
-                part = [self._suspects[0]]
-                self._running[workers.submit(self._settings, part)] = part
-                self._alone.add(self._suspects.popleft().number)
-            while not self._suspects and self._queue and len(self._running) < workers.window:
-                part = self._queue[0]
-                self._running[workers.submit(self._settings, part)] = part
-                self._queue.popleft()
+            if self._suspects:
+                # It runs alone: if the process dies again, it is known of what.
+                if not self._running:
+                    self._submit(workers, [self._suspects[0]])
+                    self._alone.add(self._suspects.popleft().number)
+            elif not any(part[0].number in self._alone for part in self._running.values()):
+                while self._queue and len(self._running) < workers.window:
+                    self._submit(workers, self._queue[0])
+                    self._queue.popleft()
         except BrokenExecutor:
             broken = True
         ended, _ = wait(self._running, return_when=FIRST_COMPLETED) if self._running and not broken else ((), ())
@@ -222,6 +222,9 @@ class _Runner:
                 self._failed(part, f"{type(error).__name__}: {error}".strip(": "))
         if broken:
             self._recover(workers)
+
+    def _submit(self, workers: _Processes | _Given, part: list[Task]) -> None:
+        self._running[workers.submit(self._settings, part)] = part
 
     def _take(self, results: Sequence[Done]) -> None:
         for one in results:
