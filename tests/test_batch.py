@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tcpscope.options import Options
 from tests.captures import SAMPLES, clean, many, unanswered
 
 Capsys = pytest.CaptureFixture[str]
-SCHEMA = Path(__file__).parent.parent / "tcpscope" / "report" / "schema.json"
+SCHEMA = files("tcpscope.report").joinpath("schema.json")
 TABLES = ("captures", "connections", "findings")
 
 
