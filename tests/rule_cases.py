@@ -13,7 +13,15 @@ from pathlib import Path
 import tcpscope
 from tcpscope.options import Options
 from tcpscope.report.model import Report
-from tests import certificate_cases, certificates, test_tls_choice, test_tls_order, tls_sealed_cases, tls_sealer
+from tests import (
+    certificate_cases,
+    certificates,
+    test_tls_choice,
+    test_tls_order,
+    test_tls_weak,
+    tls_sealed_cases,
+    tls_sealer,
+)
 from tests.captures import SAMPLES, SCENARIOS
 from tests.dialogues import PROXIES, SMTP_BEFORE, Write, on, said
 from tests.scenario import Scenario, build, load, parse
@@ -217,7 +225,7 @@ def dialogue_captures() -> dict[str, tuple[bytes, bytes]]:
 
 def tls_captures() -> dict[str, tuple[bytes, bytes]]:
     """By the name of the rule: a handshake with the fault, and a lawful one."""
-    cases = [*test_tls_order.CASES, *test_tls_choice.CASES]
+    cases = [*test_tls_order.CASES, *test_tls_choice.CASES, *test_tls_weak.CASES]
     found = {case.slug: (ended(case.bad, *CLOSED), ended(case.good, *CLOSED)) for case in reversed(cases)}
     lawful = ended(full12(), *CLOSED)
     found["tls-server-hello-without-client-hello"] = (ended(Talk().say(C, b"x" * 60).say(S, ANSWER), *CLOSED), lawful)

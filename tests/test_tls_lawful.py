@@ -44,7 +44,7 @@ from tests.tls_builder import (
 
 SIZES = (1, 2, 3, 5, 7, 44, 100, 1448)
 # Not faults: what is lawful but said all the same.
-REMARKS = {"tls-hello-retry", "tls-sslv2"}
+REMARKS = {"tls-hello-retry", "tls-sslv2", "tls-no-forward-secrecy", "tls-version-obsolete"}
 
 
 def serious(slugs: list[str]) -> list[str]:
@@ -205,7 +205,7 @@ def test_records_of_one_byte() -> None:
     for size in (0, 1, 7, 1448):
         got = track(closing_of(talk), size)
         assert got.verdict == "complete"
-        assert set(got.slugs()) == {"tls-fragmentation-odd"}
+        assert set(serious(got.slugs())) == {"tls-fragmentation-odd"}
         assert got.messages(S)[:3] == ["ServerHello", "Certificate", "ServerHelloDone"]
 
 
@@ -221,7 +221,7 @@ def test_a_message_over_two_full_records_is_not_odd() -> None:
     talk.say(S, handshake(server_hello(suite=0x009C)), handshake(big, split=16384), handshake(DONE))
     talk.say(C, handshake(b"\x10\0\0\x03abc"), FINISH).say(S, FINISH)
     got = track(closing(talk, CLOSE), 1448)
-    assert got.slugs() == []
+    assert serious(got.slugs()) == []
     assert got.verdict == "complete"
 
 
@@ -250,7 +250,8 @@ def test_a_hello_in_ssl2_format_is_read() -> None:
     assert hello.version == 0x0301
     assert hello.ciphers == bytes.fromhex("002f 0035 000a")
     assert got.outcome.version == 0x0301
-    assert got.faults() == [("tls-sslv2", "proved", C)]
+    weak = [(slug, "proved", S) for slug in ("tls-version-obsolete", "tls-no-forward-secrecy")]
+    assert got.faults() == [("tls-sslv2", "proved", C), *weak]
     assert ja3(hello)
     assert ja4(hello) is None
 

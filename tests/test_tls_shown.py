@@ -52,6 +52,7 @@ from tests.tls_builder import (
     u16,
     vector,
 )
+from tests.tls_cases import ec_keys, flights, prime_keys
 
 MS = 1_000_000
 
@@ -134,25 +135,6 @@ def test_a_short_prime_makes_it_weak_and_a_suite_of_tls13_depends_on_the_keys() 
 
 
 # Key exchange
-
-
-def ec_keys(group: int = 23, scheme: int = 0x0403) -> bytes:
-    return message(12, b"\3" + u16(group) + vector(1, bytes(65)) + u16(scheme) + vector(2, bytes(70)))
-
-
-def prime_keys(bits: int, scheme: int = 0x0804) -> bytes:
-    prime = (1 << bits - 1 | 1).to_bytes((bits + 7) // 8, "big")
-    return message(
-        12, vector(2, b"\0" + prime) + vector(2, b"\2") + vector(2, bytes(30)) + u16(scheme) + vector(2, b"")
-    )
-
-
-def flights(keys: bytes, *, suite: int = 0xC02F, version: int = 0x0303, client: bytes = b"") -> Talk:
-    """A handshake of TLS 1.2 and older with this ServerKeyExchange."""
-    offer = client_hello(suites=(suite,), version=version)
-    talk = Talk().say(C, handshake(offer))
-    talk.say(S, handshake(server_hello(suite=suite, version=version), CERTIFICATE, keys, DONE))
-    return closing(talk.say(C, handshake(CLIENT_KEYS) + client, FINISH).say(S, FINISH), CLOSE)
 
 
 def test_the_group_and_the_signature_of_a_server_key_exchange() -> None:

@@ -40,6 +40,7 @@ from tcpscope.rules import (
     tls_order,
     tls_outcome,
     tls_records,
+    tls_weak,
     window,
 )
 from tcpscope.rules.base import Rule
@@ -185,6 +186,12 @@ RULES: Final[tuple[Rule, ...]] = (
     tls_choice.PskBinderPosition(),
     tls_choice.Sslv2(),
     tls_keys.TicketLifetimeExceeded(),
+    tls_weak.VersionObsolete(),
+    tls_weak.CipherWeak(),
+    tls_weak.NoForwardSecrecy(),
+    tls_weak.DhWeak(),
+    tls_weak.SignatureWeak(),
+    tls_weak.SecureRenegotiationMissing(),
     # TLS: records
     tls_records.RecordOverflow(),
     tls_records.RecordVersion(),

@@ -67,6 +67,14 @@ PSK_BINDER_POSITION: Final = 51
 SSLV2: Final = 52
 TICKET_LIFETIME: Final = 53
 
+# What was chosen, and is weak.
+VERSION_OBSOLETE: Final = 54
+CIPHER_WEAK: Final = 55
+NO_FORWARD_SECRECY: Final = 56
+DH_WEAK: Final = 57
+SIGNATURE_WEAK: Final = 58
+RENEGOTIATION_INFO_MISSING: Final = 59
+
 # Records.
 RECORD_OVERFLOW: Final = 60
 RECORD_VERSION: Final = 61
@@ -144,6 +152,12 @@ FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
     (51, "tls-psk-binder-position", "RFC 8446 4.2.11", PROVED, False, "client"),
     (52, "tls-sslv2", "RFC 8446 D.5", PROVED, False, "sender; highest version it offers"),
     (53, "tls13-ticket-lifetime-exceeded", "RFC 8446 4.6.1", PROVED, False, "server; seconds"),
+    (54, "tls-version-obsolete", "RFC 8996 4", PROVED, False, "server; version"),
+    (55, "tls-cipher-weak", "RFC 9325 4.1", PROVED, False, "server; suite"),
+    (56, "tls-no-forward-secrecy", "RFC 9325 4.1", PROVED, False, "server; suite"),
+    (57, "tls-dh-weak", "RFC 9325 4.5", PROVED, False, "server; bits of the prime"),
+    (58, "tls-signature-weak", "RFC 9155 4", PROVED, False, "who signs; scheme"),
+    (59, "tls-secure-renegotiation-missing", "RFC 5746 3", PROVED, False, "server"),
     (60, "tls-record-overflow", "RFC 8446 5.2", PROVED, False, "sender; length; limit"),
     (61, "tls-record-version", "RFC 8446 5.1", PROVED, False, "sender; version"),
     (62, "tls-record-type-unknown", "RFC 8446 5", PROVED, False, "sender; type"),

@@ -30,6 +30,7 @@ from tcpscope.state.tls_log import (
 )
 from tcpscope.state.tls_order import C12, S12, check_order, solid
 from tcpscope.state.tls_side import DEAD_PROTOCOL, DEAD_SSL2, LIVE, TlsSide
+from tcpscope.state.tls_weak import check_parameters
 from tcpscope.wire import tls
 from tcpscope.wire.tls_hello import DEFECT_CUT, EXT_EARLY_DATA, EXT_NEXT_PROTOCOL, EXT_PSK, EXT_RENEGOTIATION
 
@@ -156,6 +157,7 @@ def _judge12(log: TlsLog, client: TlsSide | None, server: TlsSide | None, out: O
     check_order(log, server, S12)
     full: bool = _is_full(server)
     check_contents12(log, client, server)
+    check_parameters(log, server)
     if client is not None:
         if not early:
             check_waiting12(log, client, server, full)
@@ -200,6 +202,7 @@ def _judge13(log: TlsLog, client: TlsSide | None, server: TlsSide | None, out: O
         if hello.defect != DEFECT_CUT:
             out.resumed = YES if hello.has(EXT_PSK) else NO
     _check_length13(log, server)
+    check_parameters(log, server)
     if client is None:
         return
     _check_length13(log, client)
