@@ -7,18 +7,28 @@ import pytest
 from tests.tls_builder import (
     OFFER12,
     RENEGOTIATION,
+    C,
     S,
+    Talk,
     client_hello,
     full12,
     full13,
     rsa12,
     server_hello,
+    sni,
     track,
 )
 from tests.tls_cases import Case, check, chosen12, ec_keys, flights, prime_keys, version_of
 
 TRIPLE_DES, AES, DHE, ANONYMOUS = 0xC012, 0xC02F, 0x009E, 0x0034
 PLAIN_OFFER = tuple(extension for extension in OFFER12 if extension != RENEGOTIATION)
+
+
+def named(name: str | None) -> Talk:
+    """A handshake of a client that asks for this server name."""
+    others = OFFER12[1:]
+    return chosen12(server_hello(), client_hello(others if name is None else (sni(name), *others)))
+
 
 CASES = [
     Case("tls-version-obsolete", S, version_of(0x0302, client_hello()), full12(), "complete"),
@@ -45,6 +55,9 @@ CASES = [
         chosen12(server_hello(()), client_hello(PLAIN_OFFER)),
         "complete",
     ),
+    Case("tls-sni-missing", C, named(None), named("example.org"), "complete"),
+    Case("tls-sni-ip", C, named("192.0.2.10"), named("192.0.2.example"), "complete"),
+    Case("tls-sni-ip", C, named("2001:db8::1"), named("1.2.3.4.5"), "complete"),
 ]
 
 

@@ -224,6 +224,8 @@ RULES: Final[tuple[Rule, ...]] = (
     tls_dialogue.StarttlsResponseInjection(),
     tls_dialogue.StarttlsPlaintextAfter(),
     tls_dialogue.ProxyRefused(),
+    tls_weak.SniMissing(),
+    tls_weak.SniAddress(),
     # Certificates
     certificate_single.CertificateExpired(),
     certificate_single.CertificateNotYetValid(),

@@ -225,3 +225,59 @@ class SecureRenegotiationMissing(TlsRule):
     rfc: ClassVar[str] = "RFC 5746 section 3"
     fault: ClassVar[int] = f.RENEGOTIATION_INFO_MISSING
     sentence: ClassVar[str] = "{who} did not answer ({frame}) the renegotiation_info of the ClientHello ({other})"
+
+
+class SniMissing(TlsRule):
+    """A client does not say which server name it wants.
+
+    What it does:
+        Reports a ClientHello without server_name.
+
+    Why it matters:
+        A server with several names cannot know which certificate to send, and sends some default or an alert. Old
+        clients, scanners and malware are known by it, too.
+
+    Example:
+        frame 4   client > server   ClientHello without server_name
+
+    How to fix:
+        Let the program give the host name to its TLS library (SSL_set_tlsext_host_name, server_hostname=…). Who connects
+        to an address has no name to send.
+
+    References:
+        RFC 6066 section 3: server name indication.
+    """
+
+    code: ClassVar[str] = "TS690"
+    name: ClassVar[str] = "tls-sni-missing"
+    severity: ClassVar[Severity] = Severity.NOTE
+    rfc: ClassVar[str] = "RFC 6066 section 3"
+    fault: ClassVar[int] = f.SNI_MISSING
+    sentence: ClassVar[str] = "{who} does not say in its ClientHello ({frame}) which server name it wants"
+
+
+class SniAddress(TlsRule):
+    """A client sends an IP address as the server's name.
+
+    What it does:
+        Reports a server_name that is an IPv4 or IPv6 address.
+
+    Why it matters:
+        Addresses are not permitted there; some servers answer with an alert, others with their default certificate.
+
+    Example:
+        frame 4   client > server   ClientHello, server_name 192.0.2.1
+
+    How to fix:
+        Leave server_name out where only an address is known, or connect by name.
+
+    References:
+        RFC 6066 section 3: literal addresses are not permitted.
+    """
+
+    code: ClassVar[str] = "TS691"
+    name: ClassVar[str] = "tls-sni-ip"
+    severity: ClassVar[Severity] = Severity.NOTE
+    rfc: ClassVar[str] = "RFC 6066 section 3"
+    fault: ClassVar[int] = f.SNI_ADDRESS
+    sentence: ClassVar[str] = "{who} sends an IP address as server name in its ClientHello ({frame})"

@@ -86,6 +86,11 @@ def _check_offer(log: TlsLog, client: TlsSide, offer: ClientHello) -> None:
     grade: i64 = f.PROVED if _known_start(client) else f.SUSPECTED
     if u16_has(offer.ciphers, FALLBACK_SCSV):
         log.fault(f.FALLBACK_SCSV, grade, client.side, offer.frame, 0, offer.version, 0)
+    if not offer.ssl2:
+        if len(offer.server_name) == 0:
+            log.fault(f.SNI_MISSING, f.PROVED, client.side, offer.frame, 0, 0, 0)
+        elif is_address(offer.server_name):
+            log.fault(f.SNI_ADDRESS, f.PROVED, client.side, offer.frame, 0, 0, 0)
     n: i64 = len(offer.extensions)
     if n >= 4 and offer.has(EXT_PSK) and u16(offer.extensions, n - 2) != EXT_PSK and u16_has(offer.versions, tls.TLS13):
         log.fault(f.PSK_BINDER_POSITION, grade, client.side, offer.frame, 0, 0, 0)
@@ -202,3 +207,19 @@ def _check_sentinel(log: TlsLog, client: TlsSide, server: TlsSide, offer: Client
     elif last == 0 and offer.version >= tls.TLS12 and hello.selected < tls.TLS12:
         # A TLS 1.2 client only SHOULD look at it.
         log.fault(f.DOWNGRADE_SENTINEL, f.SUSPECTED, client.side, hello.frame, offer.frame, last, 0)
+
+
+def is_address(name: bytes) -> bool:
+    """True for what looks like an IPv4 or IPv6 address: RFC 6066 section 3 allows neither as a server name."""
+    digits: i64 = 0
+    dots: i64 = 0
+    for octet in name:
+        if octet == 0x3A:
+            return True  # a colon is in no host name
+        if octet == 0x2E:
+            dots += 1
+        elif 0x30 <= octet <= 0x39:
+            digits += 1
+        else:
+            return False
+    return dots == 3 and digits > 3

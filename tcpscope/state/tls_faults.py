@@ -101,6 +101,9 @@ TRUNCATION: Final = 79
 HALF_CLOSE_UNANSWERED: Final = 80
 NOT_TLS: Final = 81  # never recorded here: it needs the port; see TlsConnection.looks0, looks1
 HTTP_ANSWER: Final = 82
+# 83 to 88 are what leads to TLS (rules/tls_dialogue.py), which is no fault of the handshake.
+SNI_MISSING: Final = 90
+SNI_ADDRESS: Final = 91
 
 # code, slug, RFC section, default grade, True if it breaks order or choice (verdict "violated"), what side/detail/extra mean
 FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
@@ -181,6 +184,8 @@ FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
     (80, "tls-half-close-unanswered", "RFC 5246 7.2.1", SUSPECTED, False, "side that closed without its own alert"),
     (81, "tls-not-tls", "RFC 8446 5.1", PROVED, False, "side; what its first bytes look like"),
     (82, "tls-http-answer", "RFC 8446 5.1", PROVED, False, "server; what its first bytes look like"),
+    (90, "tls-sni-missing", "RFC 6066 3", PROVED, False, "client"),
+    (91, "tls-sni-ip", "RFC 6066 3", PROVED, False, "client"),
 )  # fmt: skip
 
 
