@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from tcpscope.cli.common import color_option, make_options, output_option, reading_options, rule_options, trust_options
+from tcpscope.cli.common import (
+    collected,
+    color_option,
+    fail_on_option,
+    fails,
+    output_option,
+    reading_options,
+    rule_options,
+    trust_options,
+)
 from tcpscope.cli.output import FAILED, FOUND, Output, failure
 from tcpscope.errors import SourceError
 
@@ -66,60 +75,36 @@ def _ports(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 )
 @output_option
 @rule_options
-@click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning", "note"]),
-    help="Exit with status 1 if there is a finding of this severity or a worse one.",
-)
+@fail_on_option
 @reading_options
 @trust_options
 @color_option
+@collected
 def command(
     files: tuple[str, ...],
     stream: int | None,
     join: bool,
     show_all: bool,
     format_name: str,
-    zeek_server_ports: tuple[int, ...] | None,
     output: str | None,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
     fail_on: str | None,
-    msl: float,
-    verify_checksums: bool,
-    max_connections: int,
-    salvage: bool,
-    keylog: tuple[str, ...],
     no_progress: bool,
-    ca_file: tuple[str, ...],
-    system_ca: bool,
-    crl: tuple[str, ...],
     color: str,
+    options: Options,
 ) -> int:
     """Judge every TCP connection of packet captures (pcap, pcapng or snoop): how it opened, carried data and closed, and TLS.
 
     FILE is the path of a capture, or - for standard input.
     """
+    from dataclasses import replace
+
     from tcpscope.crypto.keylog import read_key_logs
-    from tcpscope.report.model import SEVERITIES, Summary
+    from tcpscope.report.model import Summary
     from tcpscope.rules import judge_for
 
-    zeek = format_name != "table" or stream is not None  # the table has no room for it
-    options = make_options(
-        msl,
-        verify_checksums,
-        max_connections,
-        select,
-        ignore,
-        zeek,
-        salvage,
-        zeek_server_ports,
-        keylog,
-        ca_file,
-        system_ca,
-        crl,
-    )
-    keys = read_key_logs(keylog)
+    # The table has no room for Zeek's view
+    options = replace(options, zeek=format_name != "table" or stream is not None)
+    keys = read_key_logs(options.keylog)
     judge_for(options)  # says now, not after the first input, that a rule or a file does not exist
     status = 0
     total = Summary()
@@ -132,9 +117,8 @@ def command(
             if number % COLLECT_EVERY == 0:
                 gc.collect()  # it is off (see main); of thousands of inputs what little each leaves would add up
         report.close(total)
-    if status == 0 and fail_on is not None:
-        levels = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
-        status = FOUND if any(total.findings[severity] for severity in levels) else 0
+    if status == 0 and fails(total.findings, fail_on):
+        status = FOUND
     return status
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tcpscope.cli.common import make_options, reading_options, rule_options, trust_options
+from tcpscope.cli.common import collected, fail_on_option, fails, reading_options, rule_options, trust_options
 from tcpscope.cli.output import FAILED, FOUND, failure
 
 if TYPE_CHECKING:
@@ -58,13 +58,10 @@ MOST_FAILURES = 20
     "names.",
 )
 @rule_options
-@click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning", "note"]),
-    help="Exit with status 1 if there is a finding of this severity or a worse one.",
-)
+@fail_on_option
 @reading_options
 @trust_options
+@collected
 def command(
     paths: tuple[str, ...],
     directory: str,
@@ -74,24 +71,17 @@ def command(
     by_content: bool,
     tables: str | None,
     dask: str | None,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
     fail_on: str | None,
-    msl: float,
-    verify_checksums: bool,
-    max_connections: int,
-    salvage: bool,
-    keylog: tuple[str, ...],
     no_progress: bool,
-    ca_file: tuple[str, ...],
-    system_ca: bool,
-    crl: tuple[str, ...],
+    options: Options,
 ) -> int:
     """Judge many captures, and write tables and a report over all of them to a directory.
 
     PATH is a capture, a directory that is searched for captures, a pattern such as "captures/**/*.pcap", or a URL. What is done
     stays done: the same command goes on where it was interrupted, and looks only at what is new or has changed.
     """
+    from dataclasses import replace
+
     from tcpscope.batch.tables import table_format
 
     wanted = [*paths, *(path for one in lists for path in _listed(one))]
@@ -100,24 +90,12 @@ def command(
     if "-" in wanted:
         raise click.UsageError("A batch cannot read a capture from standard input; analyze can. --from - takes a list.")
     table_format(tables)
-    options = make_options(
-        msl,
-        verify_checksums,
-        max_connections,
-        select,
-        ignore,
-        zeek=True,
-        salvage=salvage,
-        keylog=keylog,
-        ca_file=ca_file,
-        system_ca=system_ca,
-        crl=crl,
+    over = _run(
+        wanted, directory, replace(options, zeek=True), jobs, force, by_content, tables, dask, progress=not no_progress
     )
-    over = _run(wanted, directory, options, jobs, force, by_content, tables, dask, progress=not no_progress)
     status = FAILED if over.unreadable or over.damaged else 0
-    if status == 0 and fail_on is not None:
-        found = {"error": over.errors, "warning": over.errors + over.warnings}
-        status = FOUND if found.get(fail_on, over.errors + over.warnings + over.notes) else 0
+    if status == 0 and fails({"error": over.errors, "warning": over.warnings, "note": over.notes}, fail_on):
+        status = FOUND
     return status
 
 

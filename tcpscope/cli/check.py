@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tcpscope.cli.common import color_option, reading_options, rule_names, rule_options, trust_options
+from tcpscope.cli.common import collected, color_option, reading_options, rule_names, rule_options, trust_options
 from tcpscope.cli.output import Output, failure
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tcpscope.check.outcome import CheckResult
     from tcpscope.check.policy import Finder, Policy
     from tcpscope.many.inputs import Input
+    from tcpscope.options import Options
 
 PEOPLE = ("text", "full")
 """Formats for people: with colours on a terminal."""
@@ -75,6 +76,7 @@ PEOPLE = ("text", "full")
 @trust_options
 @color_option
 @click.pass_context
+@collected
 def command(
     ctx: click.Context,
     paths: tuple[str, ...],
@@ -82,8 +84,6 @@ def command(
     output: tuple[str, ...],
     config: str | None,
     isolated: bool,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
     extend_select: tuple[str, ...],
     fail_on: str | None,
     baseline: str | None,
@@ -91,16 +91,9 @@ def command(
     show_config: bool,
     schema: bool,
     jobs: int,
-    msl: float,
-    verify_checksums: bool,
-    max_connections: int,
-    salvage: bool,
-    keylog: tuple[str, ...],
     no_progress: bool,
-    ca_file: tuple[str, ...],
-    system_ca: bool,
-    crl: tuple[str, ...],
     color: str,
+    options: Options,
 ) -> int:
     """Check captures: print only problems, and exit with status 1 if one fails the check.
 
@@ -118,18 +111,18 @@ def command(
         return 0
     given = ctx.get_parameter_source("msl") is not click.core.ParameterSource.DEFAULT
     overrides = Overrides(
-        rule_names(select),
-        rule_names(ignore),
+        options.select,
+        options.ignore,
         rule_names(extend_select),
         fail_on,
-        msl if given else None,
-        verify_checksums,
-        keylog,
-        ca_file,
-        system_ca,
-        crl,
-        max_connections,
-        salvage,
+        options.msl_seconds if given else None,
+        options.verify_checksums,
+        options.keylog,
+        options.ca_file,
+        options.system_ca,
+        options.crl,
+        options.max_connections,
+        options.salvage,
     )
     finder = Finder(config, isolated, overrides)
     if show_config:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from tcpscope.options import Options
-
 MAX_FRAME: Final = 1 << 62
+
+# The parameters of a command that are about the analysis, and the fields of Options that they fill
+OF_ANALYSIS: Final = {
+    "msl": "msl_seconds",
+    "verify_checksums": "verify_checksums",
+    "max_connections": "max_connections",
+    "select": "select",
+    "ignore": "ignore",
+    "salvage": "salvage",
+    "zeek_server_ports": "zeek_server_ports",
+    "keylog": "keylog",
+    "ca_file": "ca_file",
+    "system_ca": "system_ca",
+    "crl": "crl",
+}
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -108,6 +121,22 @@ def trust_options(command: Command) -> Command:
     return command
 
 
+def fail_on_option(command: Command) -> Command:
+    """``--fail-on``; :func:`fails` says what follows from it."""
+    return click.option(
+        "--fail-on",
+        type=click.Choice(["error", "warning", "note"]),
+        help="Exit with status 1 if there is a finding of this severity or a worse one.",
+    )(command)
+
+
+def fails(findings: Mapping[str, int], fail_on: str | None) -> bool:
+    """Whether there are findings at or above ``--fail-on``. ``findings``: how many there are of each severity."""
+    from tcpscope.report.model import SEVERITIES
+
+    return fail_on is not None and any(findings[severity] for severity in SEVERITIES[: SEVERITIES.index(fail_on) + 1])
+
+
 def output_option(command: Command) -> Command:
     """``--output``."""
     return click.option("-o", "--output", metavar="FILE", help="Write to this file, not to standard output.")(command)
@@ -129,34 +158,16 @@ def rule_names(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.strip() for value in values for name in value.split(",") if name.strip())
 
 
-def make_options(
-    msl: float,
-    verify_checksums: bool,
-    max_connections: int,
-    select: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    zeek: bool = False,
-    salvage: bool = False,
-    zeek_server_ports: tuple[int, ...] | None = None,
-    keylog: tuple[str, ...] = (),
-    ca_file: tuple[str, ...] = (),
-    system_ca: bool = False,
-    crl: tuple[str, ...] = (),
-) -> Options:
-    """The options of an analysis from those of the command line."""
-    from tcpscope.options import Options
+def collected(command: Callable[..., int]) -> Callable[..., int]:
+    """Hand the values of those options above that are about the analysis to a command as one, ``options``, without Zeek's view."""
 
-    return Options(
-        msl,
-        verify_checksums,
-        rule_names(select),
-        rule_names(ignore),
-        max_connections,
-        zeek,
-        salvage,
-        zeek_server_ports,
-        keylog,
-        ca_file,
-        system_ca,
-        crl,
-    )
+    @functools.wraps(command)
+    def with_options(*arguments: object, **values: Any) -> int:
+        from tcpscope.options import Options
+
+        chosen = {field: values.pop(name) for name, field in OF_ANALYSIS.items() if name in values}
+        for field in ("select", "ignore"):
+            chosen[field] = rule_names(chosen.get(field, ()))
+        return command(*arguments, options=Options(zeek=False, **chosen), **values)
+
+    return with_options

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from tcpscope.cli.common import (
+    collected,
     color_option,
-    make_options,
     output_option,
     reading_options,
-    rule_names,
     rule_options,
     trust_options,
 )
 from tcpscope.cli.output import FAILED, FOUND, Output
+
+if TYPE_CHECKING:
+    from tcpscope.options import Options
 
 
 def _share(ctx: click.Context, param: click.Parameter, value: str) -> float:
@@ -62,6 +66,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str) -> float:
 @reading_options
 @trust_options
 @color_option
+@collected
 def command(
     old: str,
     new: str,
@@ -70,18 +75,9 @@ def command(
     floor: float,
     no_timings: bool,
     output: str | None,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
-    msl: float,
-    verify_checksums: bool,
-    max_connections: int,
-    salvage: bool,
-    keylog: tuple[str, ...],
     no_progress: bool,
-    ca_file: tuple[str, ...],
-    system_ca: bool,
-    crl: tuple[str, ...],
     color: str,
+    options: Options,
 ) -> int:
     """Compare two captures: verdicts, findings and times, connection by connection.
 
@@ -93,19 +89,9 @@ def command(
     from tcpscope.check.diff_report import render_json, render_text, same
     from tcpscope.rules import select as chosen
 
-    options = make_options(
-        msl,
-        verify_checksums,
-        max_connections,
-        salvage=salvage,
-        keylog=keylog,
-        ca_file=ca_file,
-        system_ca=system_ca,
-        crl=crl,
-    )
-    codes = (
-        frozenset(rule.code for rule in chosen(rule_names(select), rule_names(ignore))) if select or ignore else None
-    )
+    codes = None
+    if options.select or options.ignore:
+        codes = frozenset(rule.code for rule in chosen(options.select, options.ignore))
     with Output(output, (old, new)) as out:
         sides = [read_side(path, options, codes) for path in (old, new)]
         diffs = compare(sides[0], sides[1], None if no_timings else Tolerance(tolerance, floor))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tcpscope.cli.common import color_option, make_options, output_option, reading_options
+from tcpscope.cli.common import collected, color_option, output_option, reading_options
 from tcpscope.cli.output import FAILED, Output, failure
 
 if TYPE_CHECKING:
@@ -26,18 +26,15 @@ if TYPE_CHECKING:
 @output_option
 @reading_options
 @color_option
+@collected
 def command(
     files: tuple[str, ...],
     frame: int,
     join: bool,
     output: str | None,
-    msl: float,
-    verify_checksums: bool,
-    max_connections: int,
-    salvage: bool,
-    keylog: tuple[str, ...],
     no_progress: bool,
     color: str,
+    options: Options,
 ) -> int:
     """Explain one segment: its effect on both states, why it has or has not Wireshark's flags and a cause, with the values
     that were compared and the frames that they come from, and the findings that name it.
@@ -52,7 +49,6 @@ def command(
     from tcpscope.report.explain_text import explanation_text
     from tcpscope.report.problems import problems_of
 
-    options = make_options(msl, verify_checksums, max_connections, salvage=salvage, keylog=keylog)
     if join:
         files = tuple(part.path for part in in_order(files))
     elif len(files) > 1:

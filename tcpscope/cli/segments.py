@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from tcpscope.cli.common import frame_range, make_options, output_option, reading_options
+from tcpscope.cli.common import collected, frame_range, output_option, reading_options
 from tcpscope.cli.output import FAILED, Output, failure
+
+if TYPE_CHECKING:
+    from tcpscope.options import Options
 
 
 @click.command(name="segments", short_help="List the TCP segments of a capture, one a row.")
@@ -30,6 +35,7 @@ from tcpscope.cli.output import FAILED, Output, failure
 )
 @output_option
 @reading_options
+@collected
 def command(
     files: tuple[str, ...],
     stream: int | None,
@@ -38,12 +44,8 @@ def command(
     format_name: str,
     join: bool,
     output: str | None,
-    msl: float,
-    verify_checksums: bool,
-    max_connections: int,
-    salvage: bool,
-    keylog: tuple[str, ...],
     no_progress: bool,
+    options: Options,
 ) -> int:
     """List the TCP segments of a capture in file order, with Wireshark's analysis and both sides' states.
 
@@ -55,8 +57,7 @@ def command(
     from tcpscope.report.problems import problems_of
     from tcpscope.report.segments import Choice, CsvRows, JsonRows, SegmentLister, TableRows
 
-    options = make_options(msl, verify_checksums, max_connections, salvage=salvage, keylog=keylog)
-    read_key_logs(keylog)  # nothing in the rows depends on it, but a file that is none is told
+    read_key_logs(options.keylog)  # nothing in the rows depends on it, but a file that is none is told
     if join:
         files = tuple(part.path for part in in_order(files))
     elif len(files) > 1:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tcpscope.cli.common import color_option, frame_range, make_options, output_option, reading_options
+from tcpscope.cli.common import collected, color_option, frame_range, output_option, reading_options
 from tcpscope.cli.output import FAILED, Output, failure
 
 if TYPE_CHECKING:
+    from tcpscope.options import Options
     from tcpscope.report.ladder import Subject
     from tcpscope.report.session import Session
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @output_option
 @reading_options
 @color_option
+@collected
 def command(
     files: tuple[str, ...],
     stream: int | None,
@@ -47,13 +49,9 @@ def command(
     svg: str | None,
     join: bool,
     output: str | None,
-    msl: float,
-    verify_checksums: bool,
-    max_connections: int,
-    salvage: bool,
-    keylog: tuple[str, ...],
     no_progress: bool,
     color: str,
+    options: Options,
 ) -> int:
     """Draw one connection as a ladder diagram: who sent what and when, and the states that it led to.
 
@@ -70,7 +68,6 @@ def command(
     from tcpscope.report.ladder_rows import Picker
     from tcpscope.report.session import Session
 
-    options = make_options(msl, verify_checksums, max_connections, salvage=salvage, keylog=keylog)
     if svg is not None and output is not None:
         raise click.UsageError("--svg and --output exclude each other: the picture is all that --svg writes.")
     if join:
