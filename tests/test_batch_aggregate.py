@@ -13,7 +13,8 @@ from tcpscope.batch import aggregate
 from tcpscope.batch.aggregate import CLIENTS, NAMES, SERVERS, Aggregate, Certificate, Group, Trouble
 from tcpscope.batch.markdown import name, render, sentence
 from tcpscope.batch.overview import Overview
-from tcpscope.batch.sketch import Sketch, bucket_of, middle_of
+from tcpscope.batch.sketch import Sketch
+from tcpscope.state.quantiles import bucket_of, middle_of
 from tests.captures import SAMPLES
 
 durations = st.lists(st.integers(0, 10**15), min_size=1, max_size=200)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
-STEPS: Final = 32
-"""Buckets an octave, as in :mod:`tcpscope.state.quantiles`: each at most 3.2 % wide."""
+from tcpscope.state.quantiles import bucket_of, middle_of
 
 
 class Sketch:
-    """Counts by logarithmic bucket. Merging two gives exactly what counting all samples in one would have given."""
+    """Counts by the logarithmic buckets of :mod:`tcpscope.state.quantiles`, each at most 3.2 % wide.
+
+    Merging two gives exactly what counting all samples in one would have given.
+    """
 
     def __init__(self, buckets: Iterable[tuple[int, int]] = ()) -> None:
         self.buckets: dict[int, int] = dict(buckets)
@@ -41,18 +42,3 @@ class Sketch:
     def pairs(self) -> list[tuple[int, int]]:
         """The buckets in their order, to be stored."""
         return sorted(self.buckets.items())
-
-
-def bucket_of(value: int) -> int:
-    """0 to 31 have buckets of their own, each further octave has 32."""
-    shift = max(0, value.bit_length() - 6)
-    return (shift + (value >> shift) // STEPS) * STEPS + (value >> shift) % STEPS
-
-
-def middle_of(bucket: int) -> int:
-    """The middle of a bucket."""
-    octave, step = divmod(bucket, STEPS)
-    if octave == 0:
-        return step
-    width = 1 << octave - 1
-    return (step + STEPS) * width + width // 2

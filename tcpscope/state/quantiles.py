@@ -45,12 +45,7 @@ class Quantiles:
             for column, count in enumerate(row):
                 seen += count
                 if seen >= wanted:
-                    shift: i64 = number - 1 if number > 0 else 0
-                    mantissa: i64 = column + 32 if number > 0 else column
-                    low: i64 = mantissa << shift
-                    middle: i64 = (
-                        low + low // mantissa // 2 if shift > 0 else low
-                    )  # the sum of both ends may be too large
+                    middle: i64 = middle_of(number * 32 + column)
                     return max(self.minimum, min(self.maximum, middle))
         return self.maximum
 
@@ -64,7 +59,20 @@ class Quantiles:
 
 
 def place(rows: list[list[int]], value: i64) -> None:
-    """Count a value of at least 0 in its bucket: row 0 holds 0 to 31, each further row the next octave."""
+    """Count a value of at least 0 in its bucket; a row holds 32 of them."""
+    bucket: i64 = bucket_of(value)
+    row: i64 = bucket >> 5
+    while len(rows) <= row:
+        rows.append(NO_SAMPLES)
+    counts: list[int] = rows[row]
+    if len(counts) == 0:
+        counts = [0] * 32
+        rows[row] = counts
+    counts[bucket & 31] += 1
+
+
+def bucket_of(value: i64) -> i64:
+    """The number of the bucket of a value of at least 0: 0 to 31 have buckets of their own, each further octave has 32."""
     shift: i64 = 0
     mantissa: i64 = value
     while mantissa >= 16384:
@@ -73,12 +81,14 @@ def place(rows: list[list[int]], value: i64) -> None:
     while mantissa >= 64:
         mantissa >>= 1
         shift += 1
-    row: i64 = shift + (mantissa >> 5)
-    column: i64 = mantissa & 31
-    while len(rows) <= row:
-        rows.append(NO_SAMPLES)
-    counts: list[int] = rows[row]
-    if len(counts) == 0:
-        counts = [0] * 32
-        rows[row] = counts
-    counts[column] += 1
+    return (shift + (mantissa >> 5)) * 32 + (mantissa & 31)
+
+
+def middle_of(bucket: i64) -> i64:
+    """The middle of a bucket."""
+    row: i64 = bucket >> 5
+    column: i64 = bucket & 31
+    if row < 2:
+        return row * 32 + column
+    low: i64 = (column + 32) << (row - 1)
+    return low + low // (column + 32) // 2  # the sum of both ends may be too large

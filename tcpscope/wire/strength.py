@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from tcpscope.wire.cipher_names import CIPHER_NAMES
@@ -87,6 +88,7 @@ class Properties(NamedTuple):
     short_tag: bool  # CCM_8: eight bytes prove a record
 
 
+@lru_cache(maxsize=512)
 def properties(suite: int, *, psk: bool = False, share: bool = True) -> Properties | None:
     """What a suite is made of; None of one that is not known.
 
