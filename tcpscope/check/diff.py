@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tcpscope.capture.remote import is_url
-from tcpscope.capture.source import open_source
 from tcpscope.check.fingerprint import EPHEMERAL
 from tcpscope.crypto.keylog import read_key_logs
 from tcpscope.errors import BaselineError, FormatError
+from tcpscope.many.reading import read_capture
 from tcpscope.report.build import connection_report, ordered
 from tcpscope.report.json_connection import connection_json
 from tcpscope.report.json_report import SCHEMA
@@ -308,12 +308,7 @@ def _capture(path: str, options: Options, codes: frozenset[str] | None) -> Captu
         connections.append((report.first_frame, _connection(json.loads(connection_json(report)), codes)))
 
     session = Session(options, keep, keylog=read_key_logs(options.keylog))
-    with open_source(path) as source:
-        session.begin_file(source.name)
-        while (data := source.read()) and session.feed(data):
-            pass
-        session.end_file(source.name, source.compression, source.damage, source.damage_offset)
-    session.finish()
+    read_capture(path, session)
     if not session.facts.format:
         raise FormatError(f"{path}: {session.facts.damage}", session.facts.damage_offset)
     connections.sort(key=lambda pair: (pair[1].stream, pair[0]))

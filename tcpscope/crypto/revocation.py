@@ -9,12 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
-from cryptography.hazmat.primitives.hashes import HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 
+from tcpscope.crypto.signatures import verify_with
 from tcpscope.crypto.trust import PEM, read_file
 from tcpscope.crypto.x509 import Certificate, is_usable
 from tcpscope.errors import SourceError
@@ -117,33 +115,11 @@ def _signed(response: ocsp.OCSPResponse, issuer: Certificate) -> bool | None:
             continue
         if OCSP_SIGNING in {oid.dotted_string for oid in purposes} and is_usable(responder.public_key()):
             keys.append(responder.public_key())
-    answers = [_verify(key, response) for key in keys]
+    hashed, signature, octets = response.signature_hash_algorithm, response.signature, response.tbs_response_bytes
+    answers = [verify_with(key, hashed, signature, octets) for key in keys]
     if True in answers:
         return True
     return None if None in answers else False
-
-
-def _verify(key: object, response: ocsp.OCSPResponse) -> bool | None:
-    signature, octets = response.signature, response.tbs_response_bytes
-    algorithm: HashAlgorithm | None = response.signature_hash_algorithm
-    try:
-        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-            key.verify(signature, octets)
-        elif algorithm is None:
-            return None
-        elif isinstance(key, rsa.RSAPublicKey):
-            key.verify(signature, octets, padding.PKCS1v15(), algorithm)
-        elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, octets, ec.ECDSA(algorithm))
-        elif isinstance(key, dsa.DSAPublicKey):
-            key.verify(signature, octets, algorithm)
-        else:
-            return None
-    except InvalidSignature:
-        return False
-    except (UnsupportedAlgorithm, ValueError):
-        return None
-    return True
 
 
 class Lists:

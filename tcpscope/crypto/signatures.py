@@ -9,6 +9,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 
+PKCS1: Final = padding.PKCS1v15()
 _HASHES: Final[dict[int, hashes.HashAlgorithm]] = {
     1: hashes.MD5(),
     2: hashes.SHA1(),
@@ -27,21 +28,44 @@ _PSS: Final[dict[int, hashes.HashAlgorithm]] = {
 }
 
 
+# Kinds of keys by the second byte of a pair of RFC 5246
+_KEYS: Final[dict[int, type[object]]] = {1: rsa.RSAPublicKey, 2: dsa.DSAPublicKey, 3: ec.EllipticCurvePublicKey}
+
+
 def verify(key: object, scheme: bytes, signature: bytes, message: bytes) -> bool | None:
     """Whether a signature fits; None for keys and schemes that are not known, or that do not go together."""
     number = int.from_bytes(scheme, "big")
+    if number in _PSS:
+        chosen = _PSS[number]
+        pss = padding.PSS(padding.MGF1(chosen), chosen.digest_size)
+        return verify_with(key, chosen, signature, message, pss) if isinstance(key, rsa.RSAPublicKey) else None
     algorithm = _HASHES.get(number >> 8)
+    if number in (0x0807, 0x0808):
+        fits = isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey)
+    else:
+        kind = _KEYS.get(number & 0xFF)
+        fits = algorithm is not None and kind is not None and isinstance(key, kind)
+    return verify_with(key, algorithm, signature, message) if fits else None
+
+
+def verify_with(
+    key: object,
+    algorithm: hashes.HashAlgorithm | None,
+    signature: bytes,
+    message: bytes,
+    rsa_padding: padding.AsymmetricPadding = PKCS1,
+) -> bool | None:
+    """Whether a signature of this hash fits; None for keys that are not known. Keys on Edwards curves need no hash."""
     try:
-        if isinstance(key, rsa.RSAPublicKey) and number in _PSS:
-            chosen = _PSS[number]
-            key.verify(signature, message, padding.PSS(padding.MGF1(chosen), chosen.digest_size), chosen)
-        elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey) and number in (0x0807, 0x0808):
+        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
             key.verify(signature, message)
-        elif isinstance(key, rsa.RSAPublicKey) and algorithm is not None and number & 0xFF == 1:
-            key.verify(signature, message, padding.PKCS1v15(), algorithm)
-        elif isinstance(key, ec.EllipticCurvePublicKey) and algorithm is not None and number & 0xFF == 3:
+        elif algorithm is None:
+            return None
+        elif isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, message, rsa_padding, algorithm)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(signature, message, ec.ECDSA(algorithm))
-        elif isinstance(key, dsa.DSAPublicKey) and algorithm is not None and number & 0xFF == 2:
+        elif isinstance(key, dsa.DSAPublicKey):
             key.verify(signature, message, algorithm)
         else:
             return None
