@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import tcpscope
 from tcpscope.cli.main import run
 from tcpscope.cli.twice import Twice
 from tcpscope.options import Options
@@ -448,3 +450,17 @@ def test_time_that_goes_backwards_is_drawn(capsys: Capsys) -> None:
     Path("back.pcap").write_bytes(pcap(records))
     lines = show(capsys, "back.pcap")
     assert sum(bool(FRAME.match(line)) for line in lines) == 9
+
+
+def test_standard_input_is_drawn_even_beside_a_file_called_dash(tmp_path: Path) -> None:
+    capture = (SAMPLES / "ecn.pcap").read_bytes()
+    command = [sys.executable, "-m", "tcpscope", "show", "-"]
+    environment = os.environ | {"PYTHONPATH": str(Path(str(tcpscope.__file__)).parent.parent)}
+    drawn = []
+    for _ in range(2):
+        done = subprocess.run(command, input=capture, capture_output=True, check=False, cwd=tmp_path, env=environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+        drawn.append(done.stdout)
+        (tmp_path / "-").write_bytes(b"")
+    assert drawn[0] == drawn[1]
+    assert b"SYN-SENT" in drawn[0]

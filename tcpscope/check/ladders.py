@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
-from tcpscope.capture.source import CHUNK, open_source
+from tcpscope.capture.source import open_source
 from tcpscope.check.outcome import CaptureResult, Problem
 from tcpscope.errors import SourceError
+from tcpscope.many.kept import Kept
 from tcpscope.report.ladder_excerpt import FRAMES, excerpt
 from tcpscope.report.ladder_rows import Neighbours, Rereader, Target, target_of
 from tcpscope.report.style import Style
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 CONNECTIONS: Final = 20
 """Connections of a capture that are drawn: the first ones of those with problems."""
 
-MEMORY: Final = 1 << 24
-"""Bytes of a pipe that are kept in memory before they go to a file."""
-
 STYLE: Final = Style(width=96)
 INDENT: Final = "    "
 
@@ -38,14 +34,11 @@ class Ladders:
     def __init__(self, path: str) -> None:
         self._path = path
         self._subjects: list[tuple[tuple[int, int], Target, ConnectionReport]] = []
-        self._spool: BinaryIO | None = None
-        if path == "-" or not Path(path).is_file():  # can be read only once
-            self._spool = tempfile.SpooledTemporaryFile(max_size=MEMORY)  # type: ignore[assignment]  # noqa: SIM115
+        self._kept = Kept([path])
 
     def read(self, data: bytes) -> None:
         """Bytes of the first reading."""
-        if self._spool is not None:
-            self._spool.write(data)
+        self._kept.add(data)
 
     def connection(self, conn: Connection, report: ConnectionReport) -> None:
         """A connection with a problem."""
@@ -82,13 +75,11 @@ class Ladders:
         return replace(result, problems=tuple(map(with_ladder, result.problems)))
 
     def _read_again(self, reader: Rereader) -> None:
-        if self._spool is None:
-            with open_source(self._path) as source:
-                _feed(reader, source.read)
-        else:
-            spool = self._spool
-            spool.seek(0)
-            _feed(reader, lambda: spool.read(CHUNK))
+        if self._kept.needed:
+            _feed(reader, self._kept.again())
+            return
+        with open_source(self._path) as source:
+            _feed(reader, source.read)
 
     def __enter__(self) -> Ladders:
         return self
@@ -96,8 +87,7 @@ class Ladders:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._spool is not None:
-            self._spool.close()
+        self._kept.close()
 
 
 def drawn(path: str, options: Options, target: Target, report: ConnectionReport, frames: Sequence[int]) -> str:

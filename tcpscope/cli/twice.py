@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING
 
-from tcpscope.capture.source import CHUNK
 from tcpscope.cli.reading import read_capture
+from tcpscope.many.kept import Kept
 
 if TYPE_CHECKING:
     from tcpscope.cli.reading import Taker
     from tcpscope.pipeline import Pipeline
-
-MEMORY: Final = 1 << 24
-"""Bytes of a pipe that are kept in memory before they go to a file."""
 
 
 class Twice:
@@ -25,26 +20,23 @@ class Twice:
     def __init__(self, paths: Sequence[str], progress: bool) -> None:
         self._paths = paths
         self._progress = progress
-        self._spool: BinaryIO | None = None
-        if not all(Path(path).is_file() for path in paths):  # those of --join all are
-            self._spool = tempfile.SpooledTemporaryFile(max_size=MEMORY)  # type: ignore[assignment]  # noqa: SIM115
-        self._name = ""
+        self._kept = Kept(paths)  # those of --join all are files
 
     def first(self, taker: Taker) -> None:
         """Read it.
 
         :raises SourceError: it cannot be opened.
         """
-        read_capture(self._paths, taker if self._spool is None else _Recorder(taker, self._spool), self._progress)
+        read_capture(self._paths, _Recorder(taker, self._kept) if self._kept.needed else taker, self._progress)
 
     def again(self, taker: Taker) -> None:
         """Read it once more, as far as ``taker`` wants it."""
-        if self._spool is None:
+        if not self._kept.needed:
             read_capture(self._paths, taker, self._progress)
             return
-        self._spool.seek(0)
+        read = self._kept.again()
         taker.begin_file(self._paths[0])
-        while (data := self._spool.read(CHUNK)) and taker.feed(data):
+        while (data := read()) and taker.feed(data):
             pass
         taker.end_file(self._paths[0], "", "", -1)
         taker.finish()
@@ -55,17 +47,16 @@ class Twice:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._spool is not None:
-            self._spool.close()
+        self._kept.close()
 
 
 class _Recorder:
     """Hands on what is read, and keeps it."""
 
-    def __init__(self, taker: Taker, spool: BinaryIO) -> None:
+    def __init__(self, taker: Taker, kept: Kept) -> None:
         self.pipeline: Pipeline = taker.pipeline
         self._taker = taker
-        self._spool = spool
+        self._kept = kept
 
     def begin_file(self, name: str) -> None:
         """The bytes that come are those of this file."""
@@ -73,7 +64,7 @@ class _Recorder:
 
     def feed(self, data: bytes) -> bool:
         """The next bytes."""
-        self._spool.write(data)
+        self._kept.add(data)
         return self._taker.feed(data)
 
     def end_file(self, name: str, compression: str, stopped: str, offset: int) -> None:
