@@ -18,9 +18,9 @@ from tcpscope.state.endpoint import (
     OPTION_SCALE,
     OPTION_TIMESTAMPS,
     Endpoint,
-    Step,
     Transfer,
 )
+from tcpscope.state.path import Step
 from tcpscope.state.transitions import STATE_NAMES, UNKNOWN
 from tcpscope.wire.address import endpoints, format_address
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from tcpscope.rules.base import Context, Finding, Rule, Severity
 from tcpscope.rules.words import plural
-from tcpscope.state import checksums, endpoint, flows, holes, limits, listeners, stream, tls_log, transfer
+from tcpscope.state import checksums, flows, holes, limits, listeners, path, stream, tls_log, transfer
 from tcpscope.wire import decoder, fragments
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ SENTENCES: Final[dict[int, tuple[str, str]]] = {
         f"with over {transfer.MAX_OUTSTANDING:,} segments unacknowledged: round trips and causes are incomplete",
     ),
     limits.HOLES: ("connection", f"with over {holes.MAX_HOLES} gaps at once: the oldest are taken as lost here"),
-    limits.STATES: ("connection", f"with over {endpoint.MAX_STEPS} changes of state: the later ones are left out"),
+    limits.STATES: ("connection", f"with over {path.MAX_STEPS} changes of state: the later ones are left out"),
     limits.TLS_BYTES: (
         "connection",
         f"with over {stream.MAX_PIECES} segments or {HELD_KB} KiB of TLS behind a gap: it is taken as lost here",

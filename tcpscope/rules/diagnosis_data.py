@@ -163,7 +163,7 @@ def late_acks(conn: Connection, side: int) -> Said:
 def path_mtu(conn: Connection, side: int) -> Said:
     """Only what is large gets lost, and nobody says so."""
     transfer = transfer_of(conn.side(side))
-    passed = max(transfer.delivered, transfer.trouble.cut_to)
+    passed = max(int(transfer.delivered), int(transfer.trouble.cut_to))
     return Said(
         HIGH if transfer.trouble.cut_to else MEDIUM,
         f"the path swallows large segments of {party(conn, side)} without an ICMP error: none of {transfer.trouble.lost_length:,} bytes "
@@ -179,7 +179,7 @@ def vanished(conn: Connection, side: int) -> Said:
     speaker = conn.side(1 - side)
     transfer = transfer_of(speaker)
     silence = conn.watched_until - conn.side(side).last_time
-    repeats = transfer.trouble.backoff + max(0, transfer.fin_count - 1)
+    repeats = transfer.trouble.backoff + max(0, int(transfer.fin_count) - 1)
     what = "repeated itself"
     if not repeats:
         what = "sent keep-alives"

@@ -185,7 +185,7 @@ def occasions_of(conn: Connection) -> i64:
         if tls.recognised:
             if tls.log is not None and len(tls.log.faults) > 0:
                 bits |= TLS_TROUBLE
-        elif server_port(conn.key) in TLS_PORTS:
+        elif conn.server_port in TLS_PORTS:
             bits |= NOT_TLS
     return bits
 
@@ -217,13 +217,6 @@ def closing_occasion(client: Transfer, server: Transfer) -> i64:
         first = server
         second = client
     return 0 if 0 < first.fin_ack_frame < second.fin_frame else CLOSED_BY_BOTH_AT_ONCE
-
-
-def server_port(key: bytes) -> int:
-    """The second port of a flow key."""
-    high: i64 = key[len(key) - 2]
-    low: i64 = key[len(key) - 1]
-    return high << 8 | low
 
 
 def has_no_beginning(conn: Connection, client: Transfer, server: Transfer) -> bool:

@@ -266,7 +266,7 @@ def _broken(conn: Connection, msl_ns: i64) -> i64:
 
 def swallows_large(t: Transfer) -> bool:
     """All that timed out was larger than whatever arrived, and smaller pieces passed (RFC 4821, RFC 2923 section 2.1)."""
-    passed: i64 = max(t.delivered, t.trouble.cut_to)
+    passed: i64 = max(i64(t.delivered), t.trouble.cut_to)
     return t.trouble.timeouts > 1 and t.trouble.lost_length > DEFAULT_MSS and 0 < passed < t.trouble.lost_length
 
 
@@ -417,7 +417,7 @@ def _unsteady(conn: Connection, side: i64) -> i64:
 def _acknowledges_alone(conn: Connection, side: i64) -> bool:
     """Whether the capture has ACKs without data: where they were filtered out, a round trip is the time to an answer."""
     t: Transfer = transfer_of(conn.side(side))
-    control: i64 = i64(conn.side(side).syn_count) + t.fin_count + t.trouble.rst_count
+    control: i64 = i64(conn.side(side).syn_count) + i64(t.fin_count) + t.trouble.rst_count
     return conn.side(side).segments > t.payload_segments + control
 
 

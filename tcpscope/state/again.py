@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i32, i64
 
 from tcpscope.state import holes, overlap, recovery, spurious
 from tcpscope.state.connection import Connection
@@ -166,6 +166,6 @@ def _resent(t: Transfer, seg: Segment, end: i64) -> None:
             sent.sendings += 1
             sent.last_frame = seg.frame
             sent.last_time_ns = seg.time_ns
-            sent.ip_id = seg.ip_id
-            sent.checksum = seg.tcp_checksum
+            sent.ip_id = i32(seg.ip_id)
+            sent.checksum = i32(seg.tcp_checksum)
         sent = sent.next

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i16, i32, i64
 
 from tcpscope.state import oddities, opening
 from tcpscope.state.connection import Connection
@@ -57,10 +57,8 @@ def fin(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
         t.fin_seq = place
         t.fin_frame = seg.frame
         t.fin_time = seg.time_ns
-        t.fin_last_frame = seg.frame
-        t.fin_last_time = seg.time_ns
         t.fin_count = 1
-        t.fin_ip_id = seg.ip_id
+        t.fin_ip_id = i32(seg.ip_id)
         other: Transfer | None = peer.transfer
         t.fin_with_ack_of_fin = other is not None and other.fin_ack_frame == seg.frame
         if conn.tls is not None:
@@ -76,23 +74,24 @@ def fin(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment)
         conn.note(FIN_MOVED, side, seg.frame, seg.time_ns, t.fin_frame, place, t.fin_seq)
         return
     interval: i64 = seg.time_ns - t.fin_last_time
-    t.fin_ip_id = seg.ip_id
+    t.fin_ip_id = i32(seg.ip_id)
     p: Transfer | None = peer.transfer
     if p is not None and p.fin_ack_frame == seg.frame and (t.srtt < 0 or interval < t.srtt):
         return  # sent again only to acknowledge the other side's FIN
     previous: i64 = t.fin_last_frame
-    t.fin_last_frame = seg.frame
-    t.fin_last_time = seg.time_ns
+    trouble: Trouble = t.troubled()
+    trouble.fin_again_frame = seg.frame
+    trouble.fin_again_time = seg.time_ns
     t.fin_count += 1
     if seg.length == 0 or conn.last_cause < 0:
         conn.because(CAUSE_FIN, previous, interval)
-    conn.note(FIN_REPEATED, side, seg.frame, seg.time_ns, previous, interval, t.fin_count - 1)
+    conn.note(FIN_REPEATED, side, seg.frame, seg.time_ns, previous, interval, i64(t.fin_count) - 1)
     if t.fin_ack_frame != 0 and me.retract(REPEAT_FIN):
         conn.closed_time = 0
     if peer.state == TIME_WAIT:
         if conn.repeated_fin_side == side:
             _unanswered(conn, 1 - side, peer, previous, seg.time_ns)
-        conn.repeated_fin_side = side
+        conn.repeated_fin_side = i16(side)
 
 
 def _unanswered(conn: Connection, side: i64, me: Endpoint, frame: i64, time_ns: i64) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i32, i64, mypyc_attr, u8
+from mypy_extensions import i16, i32, i64, mypyc_attr, u8
 
 from tcpscope.state.durations import Timing
 from tcpscope.state.endpoint import NOTHING_SENT, SILENT, Endpoint, Transfer
@@ -83,10 +83,12 @@ class Connection:
         self.ack_time: i64 = 0
         self.watched_until: i64 = time_ns
         self.reused_by: i64 = -1  # number of the connection whose SYN came on the same ports
-        self.reuse_accepted: bool = False  # and was answered with SYN-ACK
         self.closed_time: i64 = 0  # when both FINs were acknowledged or an RST ended it
-        self.repeated_fin_side: i64 = -1  # who repeated its FIN and waits for the answer from TIME-WAIT
         self.repeat: Repeat | None = None  # what the latest segment is, if it is not simply the next one
+        self.frames_dropped: i64 = 0  # by the capturing side, by the time this connection is judged
+        # Small numbers last, side by side: of a flood there are a million.
+        self.repeated_fin_side: i16 = -1  # who repeated its FIN and waits for the answer from TIME-WAIT
+        self.reuse_accepted: bool = False  # that SYN was answered with SYN-ACK
         self.unsettled: bool = True  # a SYN or FIN is under way: segments must pass through control
         self.simultaneous_open: bool = False
         self.mid_stream: bool = False
@@ -96,12 +98,9 @@ class Connection:
         self.pending: bool = False  # counted at the listener as SYN not answered for good
         self.one_sided: bool = False
         self.lossy: bool = False
-        # What the capture says of itself by the time this connection is judged.
-        self.frames_dropped: i64 = 0  # by the capturing side
         self.file_damaged: bool = False  # frames after its first one are missing: damage was stepped over
         self.cut_off: bool = False  # the file ended early, or reading stopped, while this connection went on
         self.from_lower: bool = from_lower
-        # Small numbers last, side by side: of a flood there are a million.
         self.roles: u8 = u8(roles)
         self.completeness: u8 = 0
         self.end_reason: u8 = END_CAPTURE
@@ -124,12 +123,24 @@ class Connection:
     @property
     def last_cause(self) -> i64:
         """CAUSE_ code of the latest segment (-1: it repeats nothing)."""
-        return -1 if self.repeat is None else self.repeat.cause
+        repeat: Repeat | None = self.repeat
+        if repeat is None:
+            return -1
+        return repeat.cause
 
     @property
     def key(self) -> bytes:
         """The flow key in the client's direction."""
         return self.name if self.from_lower else reverse_key(self.name)
+
+    @property
+    def server_port(self) -> i64:
+        """The port of the server."""
+        name: bytes = self.name
+        last: i64 = len(name) - 1 if self.from_lower else len(name) - 3
+        high: i64 = name[last - 1]
+        low: i64 = name[last]
+        return high << 8 | low
 
     @property
     def fact_kinds(self) -> i64:

@@ -166,15 +166,15 @@ class CopyWatch:
             if (seg.seq + seg.length) & 0xFFFFFFFF == t.fin_seq and seg.ip_id > 0:
                 frame = t.fin_last_frame
                 time_ns = t.fin_last_time
-                ip_id = t.fin_ip_id
-        elif seg.length > 0 and ip_id_order(t.highest_ip_id, seg.ip_id) != 1:
+                ip_id = i64(t.fin_ip_id)
+        elif seg.length > 0 and ip_id_order(i64(t.highest_ip_id), seg.ip_id) != 1:
             sent: Sent | None = _find(t, seg.seq)
             if sent is None:
                 return self._acknowledged(conn, side, me, t, seg)
             if sent.checksum == seg.tcp_checksum:
                 frame = sent.last_frame
                 time_ns = sent.last_time_ns
-                ip_id = sent.ip_id
+                ip_id = i64(sent.ip_id)
                 number = 1 if frame == conn.first_frame else me.segments
         if frame == 0 or ip_id != seg.ip_id:
             return False
@@ -195,7 +195,10 @@ class CopyWatch:
             return False
         if seg.ip_id != t.highest_ip_id:
             # The order of identifications says something only if this sender counts them up.
-            if ip_id_order(t.earlier_ip_id, t.highest_ip_id) != 1 or ip_id_order(t.highest_ip_id, seg.ip_id) != -1:
+            if (
+                ip_id_order(i64(t.earlier_ip_id), i64(t.highest_ip_id)) != 1
+                or ip_id_order(i64(t.highest_ip_id), seg.ip_id) != -1
+            ):
                 return False
         if t.trouble.holes is not None and first_hole(t.trouble.holes, seg.seq, end) is not None:
             return False

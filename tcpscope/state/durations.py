@@ -5,7 +5,7 @@ Made when a second kind of segment comes, so that a SYN that nobody answers cost
 
 from __future__ import annotations
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i32, i64, mypyc_attr
 
 from tcpscope.state.facts import NOBODY
 from tcpscope.state.quantiles import Quantiles
@@ -23,11 +23,11 @@ class SideTiming:
         self.longest_wait: i64 = 0  # that the other side had for its answer (or greeting), the path not counted
         self.wait_began: i64 = 0  # frame of the other side's latest data before that (0: none)
         self.wait_ended: i64 = 0  # frame of the answer, or of what ended the wait for it
+        self.losses: i32 = 0  # episodes: retransmissions until all that was sent before them is acknowledged
+        self.loss_flight_min: i32 = -1  # bytes in flight when an episode began
+        self.loss_flight_max: i32 = -1
         self.wait_answered: bool = False
         self.wait_proved: bool = False  # an ACK of its own shows that it had the other side's data
-        self.losses: i64 = 0  # episodes: retransmissions until all that was sent before them is acknowledged
-        self.loss_flight_min: i64 = -1  # bytes in flight when an episode began
-        self.loss_flight_max: i64 = -1
 
 
 @mypyc_attr(acyclic=True)
@@ -40,20 +40,21 @@ class Timing:
         self.network: i64 = 0
         self.idle: i64 = 0
         self.mark: i64 = begin
-        self.open: bool = False  # a segment without SYN was seen
-        self.special: bool = True  # the next segment needs a closer look: opening, recovery or a closed window
         # The message under way: new data (or FIN) of one side, until the other side says something new
         self.owner: i64 = NOBODY
         self.latest: i64 = 0  # time of its latest segment
         self.quiet: i64 = 0  # since when all of it is acknowledged; 0: it is not
-        self.owes: bool = False  # the client has asked, the server has not answered
         self.asked_from: i64 = 0  # where that message begins, in 64 bits
-        self.refused_answer: bool = False  # an RST came instead
         self.blocked: i64 = NOBODY  # who cannot send for want of window
         self.recovering: i64 = NOBODY  # who has sent something again that is not acknowledged yet
         self.recover: i64 = 0  # its highest sequence number then
         self.exchanges: i64 = 0  # messages of the client that the server answered
         self.responses: Quantiles | None = None  # from the end of such a message to the first data of the answer
+        # Small ones last, side by side: they would each take as much room as a large one.
+        self.open: bool = False  # a segment without SYN was seen
+        self.special: bool = True  # the next segment needs a closer look: opening, recovery or a closed window
+        self.owes: bool = False  # the client has asked, the server has not answered
+        self.refused_answer: bool = False  # an RST came instead of the answer
 
     def side(self, side: i64) -> SideTiming:
         """The part of a side."""

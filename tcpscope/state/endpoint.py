@@ -10,12 +10,11 @@ from typing import Final
 
 from mypy_extensions import i16, i32, i64, mypyc_attr
 
+from tcpscope.state.path import MAX_STEPS, PAST, Past, Step
 from tcpscope.state.quantiles import Quantiles
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import NO_CHANGE, UNKNOWN, next_state
 from tcpscope.wire.segment import Segment
-
-MAX_STEPS: Final = 64  # of a state path; a real one has at most ten, an attacker's any number
 
 ETHERNET_PAYLOAD: Final = 1460
 """Bytes that a segment in an ordinary Ethernet frame carries at most: 1,500 without the headers of IPv4 and TCP."""
@@ -33,16 +32,6 @@ OPTION_ECN: Final = 32  # by flags: ECE and CWR, in a SYN-ACK ECE alone (RFC 332
 
 
 @mypyc_attr(acyclic=True)
-class Step:
-    """One entry of a state path: the state entered, the frame that made the side enter it (0: not captured) and its time."""
-
-    def __init__(self, state: i16, frame: i64, time_ns: i64, before: Step | None) -> None:
-        self.frame: i64 = frame
-        self.time_ns: i64 = time_ns
-        self.before: Step | None = before
-        self.state: i16 = state
-
-
 class Sent:
     """A segment that is not yet acknowledged: bytes seq..end, when it was sent first and last, and how often."""
 
@@ -53,11 +42,12 @@ class Sent:
         self.time_ns: i64 = 0
         self.last_frame: i64 = 0
         self.last_time_ns: i64 = 0
-        self.sendings: i64 = 0
-        self.ip_id: i64 = -1
-        self.checksum: i64 = 0
         self.digest: i64 = -1  # of the first sending: see tcpscope.state.overlap
         self.next: Sent | None = None
+        # Small ones last, side by side: they would each take as much room as a large one.
+        self.sendings: i32 = 0
+        self.ip_id: i32 = -1
+        self.checksum: i32 = 0
 
 
 @mypyc_attr(acyclic=True)
@@ -192,6 +182,8 @@ class Trouble:
         self.echo_time: i64 = 0
         self.echo_value: i64 = -1
         # Closing
+        self.fin_again_frame: i64 = 0  # the latest repetition of its FIN
+        self.fin_again_time: i64 = 0
         self.after_peer_fin_bytes: i64 = 0  # half-close: new bytes sent after the other side's FIN was received
         self.after_peer_fin_frame: i64 = 0
         self.rst_frame: i64 = 0
@@ -221,43 +213,27 @@ class Transfer:
         self.last_data_time: i64 = 0
         self.highest_frame: i64 = 0  # the segment that raised nxt
         self.highest_time: i64 = 0
-        self.highest_ip_id: i64 = -1
-        self.earlier_ip_id: i64 = -1  # of the segment before that one
         self.position: i64 = 0  # stream position of nxt, in 64 bits: bytes since base
         self.ts_val: i64 = -1  # highest timestamp sent, or echoed by the other side
-        self.fits: i64 = 0  # header and payload that a segment may have; 0: not worked out yet
         # Not yet acknowledged, oldest first
         self.oldest: Sent | None = None
         self.acked: Sent | None = None  # the latest one that was acknowledged
         self.newest: Sent | None = None
-        self.outstanding: i64 = 0  # segments in that list
         self.spare: Sent | None = None  # acknowledged ones, to use again
-        self.spares: i64 = 0
-        self.max_in_flight: i64 = 0  # bytes
         # Acknowledgements that this side sent
         self.last_ack: i64 = -1
         self.last_ack_frame: i64 = 0
         self.last_ack_time: i64 = 0
         self.una_frame: i64 = 0  # the latest one that acknowledged more than before
         # Window that this side advertised
-        self.last_window: i64 = -1  # raw
         self.right_edge: i64 = -1  # highest last_ack + scaled window; -1 while the scale is unknown
-        self.min_window: i64 = -1  # scaled, without SYN and RST segments
-        self.max_window: i64 = -1
         self.syn_edge: i64 = -1  # right edge that the SYN-ACK gave
         # Closing
         self.fin_seq: i64 = -1  # sequence number of the FIN itself
         self.fin_frame: i64 = 0
         self.fin_time: i64 = 0
-        self.fin_last_frame: i64 = 0  # the latest repetition
-        self.fin_last_time: i64 = 0
-        self.fin_count: i64 = 0
-        self.fin_ip_id: i64 = -1
         self.fin_ack_frame: i64 = 0  # the other side's first ACK that covers the FIN
         self.fin_ack_time: i64 = 0
-        self.fin_with_ack_of_fin: bool = (
-            False  # the first FIN segment also carried the first ACK of the other side's FIN
-        )
         self.time_wait_since: i64 = 0  # 2 MSL clock: start, restarted by T2
         self.time_wait_frame: i64 = 0  # 0: never in TIME-WAIT
         # Round trips from the capture point to the other side and back
@@ -268,8 +244,33 @@ class Transfer:
         self.stamp_end: i64 = 0  # and the end of the data that it went with
         self.srtt: i64 = -1  # smoothed, RFC 6298
         self.rttvar: i64 = 0
-        # What passes: payload lengths
-        self.delivered: i64 = 0  # the longest segment that was sent once and acknowledged
+        # Small ones last, side by side: they would each take as much room as a large one.
+        self.highest_ip_id: i32 = -1
+        self.earlier_ip_id: i32 = -1  # of the segment before that one
+        self.fits: i32 = 0  # header and payload that a segment may have; 0: not worked out yet
+        self.outstanding: i32 = 0  # segments from oldest to newest
+        self.spares: i32 = 0
+        self.max_in_flight: i32 = 0  # bytes
+        self.last_window: i32 = -1  # raw
+        self.min_window: i32 = -1  # scaled, without SYN and RST segments
+        self.max_window: i32 = -1
+        self.fin_count: i32 = 0
+        self.fin_ip_id: i32 = -1
+        self.delivered: i32 = 0  # payload of the longest segment that was sent once and acknowledged
+        self.fin_with_ack_of_fin: bool = (
+            False  # the first FIN segment also carried the first ACK of the other side's FIN
+        )
+
+    @property
+    def fin_last_frame(self) -> i64:
+        """The frame in which its FIN was sent for the last time."""
+        again: i64 = self.trouble.fin_again_frame
+        return self.fin_frame if again == 0 else again
+
+    @property
+    def fin_last_time(self) -> i64:
+        """The time of that frame."""
+        return self.fin_time if self.trouble.fin_again_frame == 0 else self.trouble.fin_again_time
 
     def troubled(self) -> Trouble:
         """The record of what is amiss, made on first use: the one to write to."""
@@ -283,8 +284,8 @@ class Endpoint:
     """One side. ``isn`` is -1 when its SYN was not captured; ``nxt`` is the highest sequence number sent plus one."""
 
     def __init__(self) -> None:
-        # The path: first_state (UNKNOWN: where it begins is not known), the steps between, latest first, and the latest step.
-        self.between: Step | None = None
+        # The path: first_state (UNKNOWN: where it begins is not known), the steps between, and the latest step.
+        self.between: Past | None = None
         self.step_frame: i64 = 0
         self.step_time: i64 = 0
         self.segments: i64 = 0
@@ -351,7 +352,11 @@ class Endpoint:
             self.state = following
             if self.step_count < MAX_STEPS:
                 if self.step_state != UNKNOWN:
-                    self.between = Step(self.step_state, self.step_frame, self.step_time, self.between)
+                    past: Past | None = self.between
+                    if past is None or past.used == PAST:
+                        past = Past(past)
+                        self.between = past
+                    past.add(self.step_state, self.step_frame, self.step_time)
                 self.step_state = following
                 self.step_frame = frame
                 self.step_time = time_ns
@@ -370,16 +375,19 @@ class Endpoint:
         following: i16 = next_state(self.state, event)
         if following == NO_CHANGE or self.step_count < 2:
             return False
-        before: Step | None = self.between
-        if (self.first_state if before is None else before.state) != following:
+        past: Past | None = self.between
+        if (self.first_state if past is None else past.latest) != following:
             return False
-        if before is None:
+        if past is None:
             self.step_state = UNKNOWN
         else:
-            self.between = before.before
-            self.step_state = before.state
-            self.step_frame = before.frame
-            self.step_time = before.time_ns
+            step: Step = past.entries[-1]
+            self.step_state = i16(step.state)
+            self.step_frame = step.frame
+            self.step_time = step.time_ns
+            past.used -= 1
+            if past.used == 0:
+                self.between = past.before
         self.step_count -= 1
         self.state = following
         return True
@@ -388,15 +396,18 @@ class Endpoint:
     def steps(self) -> list[Step]:
         """The state path, at most :data:`MAX_STEPS` entries."""
         path: list[Step] = []
-        if self.step_state != UNKNOWN:
-            path.append(Step(self.step_state, self.step_frame, self.step_time, None))
-        step: Step | None = self.between
-        while step is not None:
-            path.append(step)
-            step = step.before
         if self.first_state != UNKNOWN:
-            path.append(Step(self.first_state, 0, 0, None))
-        path.reverse()
+            path.append(Step(self.first_state, 0, 0))
+        blocks: list[Past] = []
+        past: Past | None = self.between
+        while past is not None:
+            blocks.append(past)
+            past = past.before
+        blocks.reverse()
+        for block in blocks:
+            path.extend(block.entries)
+        if self.step_state != UNKNOWN:
+            path.append(Step(self.step_state, self.step_frame, self.step_time))
         return path
 
     def opened(self) -> Transfer:

@@ -7,7 +7,8 @@ from typing import Final
 from mypy_extensions import i64
 
 from tcpscope.state.connection import Connection
-from tcpscope.state.endpoint import MAX_STEPS, Transfer
+from tcpscope.state.endpoint import Transfer
+from tcpscope.state.path import MAX_STEPS
 from tcpscope.state.tls_detect import Sniffer
 from tcpscope.state.tls_log import MAX_FAULTS, TlsLog
 from tcpscope.state.tls_tracker import TlsConnection

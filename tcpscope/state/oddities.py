@@ -72,7 +72,7 @@ def reset(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segmen
     if peer.nxt >= 0 and diff(seg.ack, peer.nxt) > 0:
         conn.note(RST_ACK_WRONG, side, seg.frame, seg.time_ns, 0, seg.ack, peer.nxt)
     elif peer.una >= 0 and me.transfer is not None and me.scale >= 0:
-        lowest: i64 = (peer.una - max(me.transfer.max_window, 0)) & 0xFFFFFFFF
+        lowest: i64 = (peer.una - max(i64(me.transfer.max_window), 0)) & 0xFFFFFFFF
         if diff(seg.ack, lowest) < 0:
             conn.note(RST_ACK_WRONG, side, seg.frame, seg.time_ns, 0, seg.ack, lowest)
 
@@ -96,8 +96,8 @@ def beyond_fin(conn: Connection, side: i64, t: Transfer, seg: Segment) -> None:
 
 def old_ack(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment, moved: i64) -> None:
     """An acknowledgement below the latest one. By more than the largest window ever it is too old (RFC 5961 section 5)."""
-    if me.scale >= 0 and t.max_window >= 0 and -moved > t.max_window:
-        conn.note(ACK_TOO_OLD, side, seg.frame, seg.time_ns, 0, -moved, t.max_window)
+    if me.scale >= 0 and t.max_window >= 0 and -moved > i64(t.max_window):
+        conn.note(ACK_TOO_OLD, side, seg.frame, seg.time_ns, 0, -moved, i64(t.max_window))
 
 
 def below_window(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:

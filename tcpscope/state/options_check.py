@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i32, i64
 
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import (
@@ -183,9 +183,9 @@ def above_mss(conn: Connection, side: i64, peer: Endpoint, t: Transfer, seg: Seg
     an Ethernet frame, or its checksum is not filled in.
     """
     if t.fits == 0:
-        t.fits = peer.takes + FIXED_HEADER
+        t.fits = i32(peer.takes + FIXED_HEADER)
     size: i64 = seg.length + seg.header_length
-    if size <= t.fits or seg.rebuilt:
+    if size <= i64(t.fits) or seg.rebuilt:
         return
     if peer.mss > 0 and peer.syn_frame != 0 and size <= (LARGEST4 if seg.ip_version == 4 else LARGEST6):
         if t.trouble.joined < MAX_JOINED:

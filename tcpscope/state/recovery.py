@@ -73,8 +73,8 @@ def late_or_resent(sender: Endpoint, transfer: Transfer, receiver: Transfer, hol
         return delay <= max(limit, REORDERING_WITHOUT_RTT)
     if seg.ts_val >= 0 and transfer.ts_val >= 0 and seg.ts_val != transfer.ts_val:
         return diff(seg.ts_val, transfer.ts_val) < 0
-    if ip_id_order(transfer.earlier_ip_id, transfer.highest_ip_id) == 1 and seg.ip_id != sender.first_ip_id:
-        order: i64 = ip_id_order(transfer.highest_ip_id, seg.ip_id)
+    if ip_id_order(i64(transfer.earlier_ip_id), i64(transfer.highest_ip_id)) == 1 and seg.ip_id != sender.first_ip_id:
+        order: i64 = ip_id_order(i64(transfer.highest_ip_id), seg.ip_id)
         if order == -1 or order == 1:
             return order == -1
     return receiver.trouble.duplicate_run < DUPLICATES_FOR_FAST and delay <= limit

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i32, i64
 
 from tcpscope.state.connection import Connection
 from tcpscope.state.durations import SideTiming, Timing
@@ -58,7 +58,7 @@ def segment(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segm
             return
         timing = _begin(conn)
     t: Transfer | None = me.transfer
-    if timing.special or conn.last_cause != -1 or seg.flags & (SYN | FIN | RST) != 0:
+    if timing.special or conn.repeat is not None or seg.flags & (SYN | FIN | RST) != 0:
         _special(conn, timing, side, me, peer, seg)
     elif t is None:
         return
@@ -353,10 +353,10 @@ def _again(conn: Connection, timing: Timing, side: i64, me: Endpoint, cause: i64
     timing.recovering = side
     timing.recover = me.nxt
     mine.losses += 1
-    if mine.loss_flight_min < 0 or flight < mine.loss_flight_min:
-        mine.loss_flight_min = flight
-    if flight > mine.loss_flight_max:
-        mine.loss_flight_max = flight
+    if mine.loss_flight_min < 0 or flight < i64(mine.loss_flight_min):
+        mine.loss_flight_min = i32(flight)
+    if flight > i64(mine.loss_flight_max):
+        mine.loss_flight_max = i32(flight)
 
 
 def _pause(conn: Connection, timing: Timing, now: i64) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i16, i32, i64, mypyc_attr
 
 from tcpscope.state import tls_detect
 from tcpscope.state import tls_faults as f
@@ -36,42 +36,43 @@ class TlsConnection:
     """
 
     def __init__(self) -> None:
-        self.off: bool = False  # nothing more to find: the caller may stop feeding
-        self.recognised: bool = False
-        self.client_side: i64 = -1
-        # Set by the owner before the first segment of that side: the direction does not begin at its SYN.
-        self.missing_start0: bool = False
-        self.missing_start1: bool = False
         # Bytes of each side's stream that the other acknowledged; the owner may set them before finish, -1 unknown.
         self.acked0: i64 = -1
         self.acked1: i64 = -1
-        # What the first bytes of each direction look like (wire.tls.LOOKS_…); unknown if the start is not in the capture.
-        self.looks0: i64 = tls.LOOKS_UNKNOWN
-        self.looks1: i64 = tls.LOOKS_UNKNOWN
-        self.preamble: bool = False  # the ClientHello was not the first of its direction
         self.server_from: i64 = -1  # where the server's TLS begins, by the acknowledgement in the ClientHello's segment
-        self.lost0: bool = False  # bytes of that side were acknowledged that the capture lacks
-        self.lost1: bool = False
         # Frame of a hello of that side that cannot be read whole because the snap length cut it; 0 if there is none.
         self.cut_hello0: i64 = 0
         self.cut_hello1: i64 = 0
-        self.end_side: i64 = -1
-        self.end_reset: bool = False
         # A direction that begins in clear needs no more than these, as long as its segments come in order and none may be a hello:
         # its bytes so far, their segments, and the highest acknowledgement that came with them.
         self.next0: i64 = 0
         self.next1: i64 = 0
-        self.segments0: i64 = 0
-        self.segments1: i64 = 0
         self.data_ack0: i64 = -1
         self.data_ack1: i64 = -1
         self.sniffer0: Sniffer | None = None
         self.sniffer1: Sniffer | None = None
-        self.spoken: bool = False  # somebody has spoken, so it is known whether there is a dialogue
         self.carrier: Carrier | None = None  # the dialogue that may lead to TLS
         self.secrets: Secrets | None = None  # set by the owner, if there are keys
         self.log: TlsLog | None = None
         self.outcome: Outcome | None = None
+        # Small ones last, side by side: they would each take as much room as a large one.
+        self.segments0: i32 = 0
+        self.segments1: i32 = 0
+        # What the first bytes of each direction look like (wire.tls.LOOKS_…); unknown if the start is not in the capture.
+        self.looks0: i16 = tls.LOOKS_UNKNOWN
+        self.looks1: i16 = tls.LOOKS_UNKNOWN
+        self.client_side: i16 = -1
+        self.end_side: i16 = -1
+        self.end_reset: bool = False
+        self.off: bool = False  # nothing more to find: the caller may stop feeding
+        self.recognised: bool = False
+        # Set by the owner before the first segment of that side: the direction does not begin at its SYN.
+        self.missing_start0: bool = False
+        self.missing_start1: bool = False
+        self.preamble: bool = False  # the ClientHello was not the first of its direction
+        self.lost0: bool = False  # bytes of that side were acknowledged that the capture lacks
+        self.lost1: bool = False
+        self.spoken: bool = False  # somebody has spoken, so it is known whether there is a dialogue
 
     def segment(self, side: i64, seg: Segment, position: i64, acked: i64) -> None:
         """One segment with payload. ``position``: offset of its first byte in the stream of ``side``, 0 behind the SYN;
@@ -153,7 +154,7 @@ class TlsConnection:
     def closed(self, side: i64, reset: bool) -> None:
         """The side sent a FIN or RST. Only the first call counts; it tells who ended the connection. Optional."""
         if self.end_side < 0:
-            self.end_side = side
+            self.end_side = i16(side)
             self.end_reset = reset
 
     def finish(self, side_fin0: bool, side_fin1: bool, rst0: bool, rst1: bool) -> None:
@@ -169,7 +170,7 @@ class TlsConnection:
             self._open(1)
         if log.opener is not None:
             self._close_opener(log, log.opener)
-        self.client_side = log.client_side
+        self.client_side = i16(log.client_side)
         swapped: bool = log.client_side == 1
         near = self.sniffer1 if swapped else self.sniffer0
         far = self.sniffer0 if swapped else self.sniffer1
@@ -181,7 +182,7 @@ class TlsConnection:
         ending.acked_client = self.acked1 if swapped else self.acked0
         ending.acked_server = self.acked0 if swapped else self.acked1
         ending.lost_server = self.lost0 if swapped else self.lost1
-        ending.server_looks = self.looks0 if swapped else self.looks1
+        ending.server_looks = i64(self.looks0 if swapped else self.looks1)
         if self.end_side >= 0:
             ending.first = 0 if (self.end_side == 1) == swapped else 1
             ending.first_reset = self.end_reset
@@ -238,20 +239,20 @@ class TlsConnection:
         exhausted: bool
         if side == 0:
             if position == 0:
-                self.looks0 = looks
+                self.looks0 = i16(looks)
             self.next0 = position + length
             self.segments0 += 1
             if acked > self.data_ack0:
                 self.data_ack0 = acked
-            exhausted = is_exhausted(self.segments0, self.next0)
+            exhausted = is_exhausted(i64(self.segments0), self.next0)
         else:
             if position == 0:
-                self.looks1 = looks
+                self.looks1 = i16(looks)
             self.next1 = position + length
             self.segments1 += 1
             if acked > self.data_ack1:
                 self.data_ack1 = acked
-            exhausted = is_exhausted(self.segments1, self.next1)
+            exhausted = is_exhausted(i64(self.segments1), self.next1)
         if self.carrier is not None or not self.spoken:
             self._plain(side, seg.data, seg.payload, seg.payload + length, position, seg.frame, seg.time_ns, acked)
         if exhausted:
@@ -286,12 +287,12 @@ class TlsConnection:
         if side == 0:
             s = Sniffer(self.missing_start0)
             self.sniffer0 = s
-            s.resume(self.segments0, self.next0, self.looks0)
+            s.resume(i64(self.segments0), self.next0, i64(self.looks0))
             s.acked = self.data_ack0
         else:
             s = Sniffer(self.missing_start1)
             self.sniffer1 = s
-            s.resume(self.segments1, self.next1, self.looks1)
+            s.resume(i64(self.segments1), self.next1, i64(self.looks1))
             s.acked = self.data_ack1
         return s
 
@@ -345,9 +346,9 @@ class TlsConnection:
             self._settle(side, s, found)
         if stream.position == 0:
             if side == 0:
-                self.looks0 = s.looks
+                self.looks0 = i16(s.looks)
             else:
-                self.looks1 = s.looks
+                self.looks1 = i16(s.looks)
         if found:
             self._begin(side, s, known)
 

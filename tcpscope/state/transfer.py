@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i32, i64
 
 from tcpscope.state import again, holes, oddities, options_check, overlap, recovery, spurious, window
 from tcpscope.state.connection import Connection
@@ -38,7 +38,7 @@ def payload(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segm
     t: Transfer = me.opened()
     r: Transfer = peer.opened()
     length: i64 = seg.length
-    if length + seg.header_length > t.fits:
+    if length + seg.header_length > i64(t.fits):
         options_check.above_mss(conn, side, peer, t, seg)
     seq: i64 = seg.seq
     end: i64 = (seq + length) & 0xFFFFFFFF
@@ -85,15 +85,15 @@ def _advance(
     t.highest_frame = seg.frame
     t.highest_time = seg.time_ns
     t.earlier_ip_id = t.highest_ip_id
-    t.highest_ip_id = seg.ip_id
+    t.highest_ip_id = i32(seg.ip_id)
     if me.una < 0 or diff(end, me.una) > 0:
         if t.outstanding < MAX_OUTSTANDING:
             _remember(t, seg, seg.seq, end)
         else:
             t.troubled().overlooked += 1
     flight: i64 = diff(end, me.una if me.una >= 0 else me.base)
-    if flight > t.max_in_flight:
-        t.max_in_flight = flight
+    if flight > i64(t.max_in_flight):
+        t.max_in_flight = i32(flight)
     if t.trouble.full_frame != 0:
         if r.trouble.zero_frame == 0 and t.srtt >= 0 and seg.time_ns - t.trouble.full_since > 2 * t.srtt + 100_000_000:
             conn.note(
@@ -130,8 +130,8 @@ def _remember(t: Transfer, seg: Segment, seq: i64, end: i64) -> None:
     sent.last_frame = seg.frame
     sent.last_time_ns = seg.time_ns
     sent.sendings = 1
-    sent.ip_id = seg.ip_id
-    sent.checksum = seg.tcp_checksum
+    sent.ip_id = i32(seg.ip_id)
+    sent.checksum = i32(seg.tcp_checksum)
     sent.digest = overlap.digest(seg)
     newest: Sent | None = t.newest
     if newest is None:
@@ -261,8 +261,8 @@ def _retire(p: Transfer, ack: i64, now: i64) -> None:
         rtt.add(sample)
         recovery.update_rtt(p, sample)
         acked: Sent | None = p.acked
-        if acked is not None and diff(acked.end, acked.seq) > p.delivered:
-            p.delivered = diff(acked.end, acked.seq)
+        if acked is not None and diff(acked.end, acked.seq) > i64(p.delivered):
+            p.delivered = i32(diff(acked.end, acked.seq))
 
 
 def _selective(conn: Connection, side: i64, t: Transfer, peer: Endpoint, seg: Segment) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mypy_extensions import i64
+from mypy_extensions import i32, i64
 
 from tcpscope.state import oddities
 from tcpscope.state.connection import Connection
@@ -16,14 +16,14 @@ def advertised(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: S
     """The window that ``me`` advertises (section 3.8.6; scaled by RFC 7323 section 2.2 unless the segment is a SYN)."""
     t: Transfer = me.opened()
     size: i64 = seg.window
-    t.last_window = size
+    t.last_window = i32(size)
     if me.scale > 0 and seg.flags & SYN == 0:
         size <<= i64(me.scale)
     if seg.flags & (SYN | RST) == 0:
-        if t.max_window < 0 or size > t.max_window:
-            t.max_window = size
-        if t.min_window < 0 or size < t.min_window:
-            t.min_window = size
+        if t.max_window < 0 or size > i64(t.max_window):
+            t.max_window = i32(size)
+        if t.min_window < 0 or size < i64(t.min_window):
+            t.min_window = i32(size)
         if size == 0:
             closed: Trouble = t.troubled()
             closed.zero_windows += 1

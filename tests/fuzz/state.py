@@ -22,10 +22,11 @@ from tcpscope.report.style import Style
 from tcpscope.report.text_connection import connection_text
 from tcpscope.rules import judge_for
 from tcpscope.state.connection import Connection
-from tcpscope.state.endpoint import MAX_STEPS, Endpoint, Transfer
+from tcpscope.state.endpoint import Endpoint, Transfer
 from tcpscope.state.facts import KEPT, KIND_COUNT
 from tcpscope.state.holes import MAX_HOLES
 from tcpscope.state.keys import canonical_key, reverse_key
+from tcpscope.state.path import MAX_STEPS
 from tcpscope.state.transfer import MAX_OUTSTANDING
 from tcpscope.state.transitions import STATE_NAMES, TABLE
 from tcpscope.state.wireshark import FLAG_NAMES, WiresharkAnalyzer
