@@ -64,6 +64,7 @@ def extensions() -> list[Extension]:
     # The project's own mypy run is the strict one; here the modules need only their types, and no third-party stubs.
     flags = ["--config-file=", "--follow-imports=silent", "--ignore-missing-imports"]
     modules = mypycify([*flags, *hot_modules()], opt_level="3", debug_level="0", group_name="tcpscope")
+    modules.append(Extension("tcpscope._arenas", ["tcpscope/_arenas.c"]))
     for module in modules:
         module.optional = True
         if os.name == "posix":
