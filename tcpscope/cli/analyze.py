@@ -112,8 +112,10 @@ def command(
         report = _make_format(format_name, out, options, color, show_all, stream)
         progress = not no_progress and not (report.streaming and out.on_terminal)
         report.begin()
-        for number, capture in enumerate([files] if join else [(path,) for path in files], 1):
-            status = max(status, _analyze(capture, options, report, total, stream, progress, keys))
+        captures = [files] if join else [(path,) for path in files]
+        for number, capture in enumerate(captures, 1):
+            last = number == len(captures)
+            status = max(status, _analyze(capture, options, report, total, stream, progress, keys, last))
             if number % COLLECT_EVERY == 0:
                 gc.collect()  # it is off (see main); of thousands of inputs what little each leaves would add up
         report.close(total)
@@ -144,6 +146,7 @@ def _analyze(
     stream: int | None,
     progress: bool,
     keys: KeyLog,
+    last: bool,
 ) -> int:
     """Report one capture, of one file or several; returns its exit status, without regard to findings."""
     from tcpscope.cli.reading import read_capture
@@ -152,6 +155,7 @@ def _analyze(
 
     report.start(paths[0])
     session = Session(options, report.connection, stream, report.threshold, keys)
+    session.pipeline.flows.last = last
     try:
         if len(paths) > 1:
             from tcpscope.capture.join import in_order
