@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tcpscope.capture.frame import Frame
-from tcpscope.capture.join import Part, first_time, in_order, overlap
+from tcpscope.capture.join import Part, first_of, in_order, overlap
 from tcpscope.capture.reader import CaptureReader
 from tcpscope.capture.source import open_source
 from tcpscope.errors import SourceError
@@ -50,7 +50,7 @@ def test_frames_without_a_time_are_no_first_time(tmp_path: Path) -> None:
     made.interface(Interface())
     made.block(3, b"\x04\0\0\0data")
     (tmp_path / "simple").write_bytes(made.pack())
-    assert first_time(str(tmp_path / "simple")) is None
+    assert first_of(str(tmp_path / "simple")) == Part(str(tmp_path / "simple"), None)
 
 
 def test_what_cannot_be_joined(tmp_path: Path) -> None:

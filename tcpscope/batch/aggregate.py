@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from tcpscope.batch.columns import cut_at_end, cut_at_start
 from tcpscope.batch.sketch import Sketch
 from tcpscope.report.model import SEVERITIES
 from tcpscope.rules.diagnosis import NOWHERE
@@ -147,7 +148,7 @@ class Certificate:
 
 
 class Aggregate:
-    """All of it, of one capture or of many."""
+    """All of it, of one capture or of many. ``cut``: connections that were open at the ``start`` or ``end`` of a capture, and at either."""
 
     def __init__(self) -> None:
         self.total = Group()
@@ -157,6 +158,7 @@ class Aggregate:
         self.rules: dict[str, RuleTotal] = {}
         self.troubles: dict[tuple[str, str], Trouble] = {}
         self.certificates: dict[str, Certificate] = {}
+        self.cut: Counter[str] = Counter()
 
     def connection(self, path: str, report: ConnectionReport) -> None:
         """Count one connection."""
@@ -170,6 +172,9 @@ class Aggregate:
             self._group(NAMES, name).add(report, worst)
         if worst in SEVERITIES[:2]:
             self._trouble(path, report, name or "")
+        start, end = cut_at_start(report), cut_at_end(report)
+        if start or end:
+            self.cut.update({"start": int(start), "end": int(end), "either": 1})
         for one in () if report.tls is None else report.tls.certificates:
             self._certificate(one, report)
 
@@ -197,6 +202,7 @@ class Aggregate:
             self._merge_trouble(place, trouble)
         for certificate in other.certificates.values():
             self._merge_certificate(certificate)
+        self.cut.update(other.cut)
         self.fold(MOST // 2)
 
     def fold(self, slack: int = 0) -> None:
@@ -279,6 +285,7 @@ class Aggregate:
             "rules": {code: _fields(rule) for code, rule in _sorted(self.rules)},
             "troubles": [_fields(one) for one in self.worst()],
             "certificates": [_fields(one) for one in self.expiring()],
+            "cut": dict(sorted(self.cut.items())),
         }
 
     @classmethod
@@ -295,6 +302,7 @@ class Aggregate:
         new.troubles = {(one.code, one.server): one for one in troubles}
         certificates: Iterable[Certificate] = (Certificate(*fields) for fields in stored["certificates"])
         new.certificates = {one.sha256: one for one in certificates}
+        new.cut.update(stored["cut"])
         return new
 
 

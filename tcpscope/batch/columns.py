@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tcpscope.report.model_tls import TlsReport
     from tcpscope.rules.base import Finding
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of what a batch keeps: a result of another format is made anew."""
 
 TEXT: Final = "text"
@@ -45,11 +45,16 @@ class OfConnection(NamedTuple):
 
 
 class OfFinding(NamedTuple):
-    """What a row of findings is made from; ``report`` is None where it is about the capture."""
+    """What a row of findings is made from; ``report`` is None where it is about the capture.
+
+    ``file``, ``file_frame``: where the frame is, in a capture of several files.
+    """
 
     path: str
     finding: Finding
     report: ConnectionReport | None
+    file: str | None = None
+    file_frame: int | None = None
 
 
 class OfCapture(NamedTuple):
@@ -119,8 +124,13 @@ def _rules(of: OfConnection) -> str | None:
     return ";".join(sorted({finding.code for finding in of.report.findings})) or None
 
 
-def _cut_at_end(of: OfConnection) -> bool:
-    report = of.report
+def cut_at_start(report: ConnectionReport) -> bool:
+    """Whether a connection was open when the capture began."""
+    return report.handshake.verdict == "not-captured"
+
+
+def cut_at_end(report: ConnectionReport) -> bool:
+    """Whether a connection was open when the capture ended."""
     opened = report.handshake.verdict not in {"refused", "unanswered", "half-open", "aborted"}
     return opened and report.ended_by == "capture-end" and report.teardown.verdict in {"open", "half-closed"}
 
@@ -198,13 +208,13 @@ CONNECTION_COLUMNS: Final[tuple[Column, ...]] = (
         "cut_at_start",
         BOOLEAN,
         "it was open when the capture began: look in the file before",
-        lambda of: of.report.handshake.verdict == "not-captured",
+        lambda of: cut_at_start(of.report),
     ),
     Column(
         "cut_at_end",
         BOOLEAN,
         "it was open when the capture ended: look in the next file",
-        _cut_at_end,
+        lambda of: cut_at_end(of.report),
     ),
     Column("lossy", BOOLEAN, "the capture lacks segments of it", lambda of: of.report.lossy),
     Column("one_sided", BOOLEAN, "the capture shows one direction only", lambda of: of.report.one_sided),
@@ -288,6 +298,8 @@ FINDING_COLUMNS: Final[tuple[Column, ...]] = (
         "the name that the client asked for",
         _of_report(lambda report: None if report.tls is None else report.tls.sni),
     ),
+    Column("file", TEXT, "of joined files the one that holds the frame", lambda of: of.file),
+    Column("file_frame", INTEGER, "its number there", lambda of: of.file_frame),
 )
 
 OK: Final = "read"
@@ -336,6 +348,7 @@ CAPTURE_COLUMNS: Final[tuple[Column, ...]] = (
             None if of.report.diagnosis is None or of.report.diagnosis.where == NOWHERE else of.report.diagnosis.summary
         ),
     ),
+    Column("files", INTEGER, "files that it consists of", lambda of: len(of.report.files)),
 )
 
 TABLES: Final[Mapping[str, tuple[Column, ...]]] = {

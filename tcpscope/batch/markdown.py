@@ -9,6 +9,7 @@ from typing import Final
 
 from tcpscope.batch.aggregate import CLIENTS, HOUR_NS, HOURS, NAMES, SERVERS, Aggregate, Group
 from tcpscope.batch.overview import Overview, Problem
+from tcpscope.many.inputs import Input
 from tcpscope.report.escape import printable
 from tcpscope.report.model import SEVERITIES
 from tcpscope.report.quantities import day_and_time, size
@@ -16,6 +17,9 @@ from tcpscope.rules.words import plural, span
 
 WORST, TOP, LISTED, ALL_HOURS = 20, 20, 50, 168
 """Rows of the tables of troubles, of groups, of captures that could not be read, and of hours (a week)."""
+
+MOST_FILES: Final = 10
+"""Files of a series that are named; its JSON has all, with their frames."""
 
 SOON: Final = "ends within 90 days of when it was seen last, or had ended"
 
@@ -30,6 +34,7 @@ def render(over: Overview) -> str:
         _rules(over.aggregate),
         _unread("Captures that could not be read", over.unreadable),
         _unread("Captures that are damaged", over.damaged),
+        _series(over.series),
         _groups(over.aggregate, "Servers", SERVERS),
         _groups(over.aggregate, "Clients", CLIENTS),
         _groups(over.aggregate, "Names asked for (SNI)", NAMES),
@@ -74,9 +79,19 @@ def _head(over: Overview) -> str:
     if total.data_segments:
         share = total.retransmitted / total.data_segments
         lines.append(f"- **Sent again**: {share:.2%} of {plural(total.data_segments, 'segment')} with data")
+    if cut := over.aggregate.cut:
+        lines.append(_cut(cut, over.named_alike))
     if len(total.rtt):
         lines.append(f"- **Round trip** (SYN to ACK): {_rtt(total)}")
     return "\n".join([*lines, ""])
+
+
+def _cut(cut: Counter[str], named_alike: int) -> str:
+    kinds = f"{cut['start']:,} began before it, {cut['end']:,} went on after it"
+    text = f"- **Cut** by the edges of their capture: {plural(cut['either'], 'connection')} ({kinds})"
+    if named_alike:
+        text += f". {plural(named_alike, 'file')} have names as a capture has that was split: `--join` puts together what belongs together"
+    return text
 
 
 def _rtt(group: Group) -> str:
@@ -118,6 +133,20 @@ def _rules(aggregate: Aggregate) -> str:
 def _unread(title: str, problems: Sequence[Problem]) -> str:
     rows = [[name(one.path), sentence(one.reason)] for one in problems[:LISTED]]
     return _section(title, "", ["capture", "reason"], rows, len(problems))
+
+
+def _series(series: Sequence[Input]) -> str:
+    rows = []
+    for one in series[:LISTED]:
+        files = one.files if len(one.files) <= MOST_FILES else (*one.files[: MOST_FILES - 1], one.files[-1])
+        names = [name(file.rpartition("/")[2]) for file in files]
+        if len(files) < len(one.files):
+            names.insert(-1, f"{len(one.files) - len(files):,} more")
+        rows.append([name(one.path), f"{len(one.files):,}", ", ".join(names)])
+    text = "Each was read as one capture: frames are counted through all its files."
+    return _section(
+        "Captures of several files", text, ["capture", "files", "in this order"], rows, len(series), right={1}
+    )
 
 
 GROUP_HEADS: Final = (

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from tcpscope.batch.aggregate import Aggregate
 from tcpscope.batch.run import Ran
+from tcpscope.many.inputs import Input
+from tcpscope.many.series import named_alike
 from tcpscope.version import __version__
 
 
@@ -19,7 +21,8 @@ class Problem(NamedTuple):
 class Overview(NamedTuple):
     """The batch as a whole. No clock gets into it: the same captures give the same report.
 
-    ``errors`` to ``notes`` count findings. ``document`` names the JSON of a capture by its path.
+    ``errors`` to ``notes`` count findings. ``series``: captures of several files that were joined;
+    ``named_alike``: files that are called as those of one are and stand alone.
     """
 
     captures: int
@@ -33,6 +36,8 @@ class Overview(NamedTuple):
     damaged: tuple[Problem, ...]
     aggregate: Aggregate
     version: str
+    series: tuple[Input, ...] = ()
+    named_alike: int = 0
 
 
 def overview(ran: Ran, aggregate: Aggregate) -> Overview:
@@ -50,6 +55,8 @@ def overview(ran: Ran, aggregate: Aggregate) -> Overview:
         damaged=_problems(ran, [one.damage for one in results]),
         aggregate=aggregate,
         version=__version__,
+        series=tuple(one for one in ran.inputs if one.files),
+        named_alike=named_alike(one for one in ran.inputs if not one.files),
     )
 
 

@@ -103,7 +103,7 @@ def _stored(one: Input, number: int, settings: Settings, store: Store) -> Done |
     if head is None or head.path != one.path or head.fingerprint != settings.fingerprint:
         return None
     try:
-        identity = identity_of(one.path, settings.by_content)
+        identity = identity_of(one, settings.by_content)
     except SourceError:
         return None
     return done(number, head) if head.identity.same(identity) else None

@@ -22,6 +22,7 @@ from typing import IO, Any, Final, NamedTuple
 from tcpscope.batch.columns import FORMAT
 from tcpscope.capture.remote import is_url, version_of
 from tcpscope.errors import OutputError, SourceError
+from tcpscope.many.inputs import Input
 from tcpscope.options import Options
 from tcpscope.version import __version__
 
@@ -52,8 +53,23 @@ class Identity(NamedTuple):
         return bool(self.digest) and self.digest == other.digest
 
 
-def identity_of(path: str, by_content: bool = False) -> Identity:
-    """The identity of a capture as it is now; SourceError if it cannot be opened."""
+def identity_of(one: Input, by_content: bool = False) -> Identity:
+    """The identity of a capture as it is now, of a series that of all its files; SourceError if it cannot be opened."""
+    if not one.files:
+        return _identity(one.path, by_content)
+    size, every, digests = 0, hashlib.sha256(), hashlib.sha256()
+    for path in one.files:
+        try:
+            file = _identity(path, by_content)
+        except SourceError:  # the others can be read
+            file = Identity(0, "none")
+        size += file.size
+        every.update(json.dumps([path, file.size, file.stamp]).encode())
+        digests.update(json.dumps([path, file.digest]).encode())
+    return Identity(size, every.hexdigest(), digests.hexdigest() if by_content else "")
+
+
+def _identity(path: str, by_content: bool) -> Identity:
     if is_url(path):
         size, stamp = version_of(path)
         return Identity(size, stamp)
@@ -130,9 +146,8 @@ class Store:
 
     def name(self, path: str) -> str:
         """The name of the files of a capture: readable, safe on every file system, and of this path only."""
-        readable = re.sub(r"[^A-Za-z0-9._-]+", "_", path.replace("\\", "/").rstrip("/").rpartition("/")[2])[:80].lstrip(
-            "."
-        )
+        last = path.replace("\\", "/").rstrip("/").rpartition("/")[2].replace("*", "joined")
+        readable = re.sub(r"[^A-Za-z0-9._-]+", "_", last)[:80].lstrip(".")
         digest = hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         return f"{readable or 'capture'}-{digest}"
 

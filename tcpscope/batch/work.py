@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
@@ -24,7 +25,7 @@ from tcpscope.errors import SourceError, TcpscopeError
 from tcpscope.many.document import JsonDocument
 from tcpscope.many.inputs import Input
 from tcpscope.many.processes import Tidier
-from tcpscope.many.reading import read_capture
+from tcpscope.many.reading import read_capture, read_series
 from tcpscope.many.spool import Spool
 from tcpscope.options import Options
 from tcpscope.report.build import capture_report, connection_report
@@ -117,7 +118,7 @@ def _analyse(settings: Settings, task: Task, between: Callable[[bytes], None]) -
     if task.input.error:
         return Done(task.number, task.input.error)
     try:
-        return done(task.number, _judge(settings, store, path, between))
+        return done(task.number, _judge(settings, store, task.input, between))
     except SourceError as error:
         reason = str(error)
     except (Stopped, TcpscopeError):
@@ -128,26 +129,31 @@ def _analyse(settings: Settings, task: Task, between: Callable[[bytes], None]) -
     return Done(task.number, reason)
 
 
-def _judge(settings: Settings, store: Store, path: str, between: Callable[[bytes], None]) -> Head:
+def _judge(settings: Settings, store: Store, one: Input, between: Callable[[bytes], None]) -> Head:
     """Judge one capture and store the result."""
+    path = one.path
     with ExitStack() as stack:
         # Open before anything is read: while they are there, the capture is in progress.
         rows = stack.enter_context(AtomicFile(store.rows(path)))
         document = stack.enter_context(AtomicFile(store.document(path)))
-        identity = identity_of(path, settings.by_content)
-        sink = _Sink(settings, path, document)
+        identity = identity_of(one, settings.by_content)
+        sink = _Sink(settings, one, document)
         stack.callback(sink.close)
         session = Session(
             settings.options, sink.connection, keylog=_keys(settings.options.keylog, settings.fingerprint)
         )
+        sink.session = session
         sink.document.begin()
-        sink.document.start(path)
-        read_capture(path, session, between)
+        sink.document.start(sink.first_path)
+        if one.files:
+            read_series(one.files, session, between)
+        else:
+            read_capture(path, session, between)
         facts = session.facts
         problems = list(problems_of(session.pipeline))
         if not facts.format:
             raise SourceError(problems[0] if problems else f"{path}: {facts.damage}")
-        capture = capture_report(facts, path, session.findings, diagnosis=session.diagnosis)
+        capture = capture_report(facts, sink.first_path, session.findings, diagnosis=session.diagnosis)
         damage = "; ".join(problem.removeprefix(f"{path}: ") for problem in problems)
         sink.aggregate.capture(session.summary)
         cells = row(
@@ -163,7 +169,7 @@ def _judge(settings: Settings, store: Store, path: str, between: Callable[[bytes
             for line in sink.connections:
                 rows.write(line)
         for finding in capture.findings:
-            rows.write(dumps(row(FINDING_COLUMNS, OfFinding(path, finding, None))) + "\n")
+            rows.write(sink.finding(finding, None))
         with Writing(rows.path):
             for line in sink.findings:
                 rows.write(line)
@@ -173,10 +179,14 @@ def _judge(settings: Settings, store: Store, path: str, between: Callable[[bytes
 
 
 class _Sink:
-    """Takes the connections of one capture as they end."""
+    """Takes the connections of one capture as they end. ``session``: what reads it."""
 
-    def __init__(self, settings: Settings, path: str, document: AtomicFile) -> None:
-        self._path = path
+    session: Session
+
+    def __init__(self, settings: Settings, one: Input, document: AtomicFile) -> None:
+        self._path = one.path
+        self._files = one.files
+        self.first_path = one.files[0] if one.files else one.path  # what analyze calls it
         self._msl_ns = settings.options.msl_ns
         self._where = settings.directory
         self.document = JsonDocument(document, settings.options, settings.directory)
@@ -194,10 +204,24 @@ class _Sink:
             self.document.add(report)
             self.connections.add(report.stream, line)
             for finding in report.findings:
-                cells = row(FINDING_COLUMNS, OfFinding(self._path, finding, report))
-                self.findings.add(report.stream, dumps(cells) + "\n")
+                self.findings.add(report.stream, self.finding(finding, report))
         self.aggregate.connection(self._path, report)
         self.aggregate.fold(MOST)
+
+    def finding(self, finding: Finding, report: ConnectionReport | None) -> str:
+        """The row of a finding; ``report``: of its connection."""
+        file, frame = self._place(finding.frame) if self._files and finding.frame is not None else (None, None)
+        return dumps(row(FINDING_COLUMNS, OfFinding(self._path, finding, report, file, frame))) + "\n"
+
+    def _place(self, frame: int) -> tuple[str, int]:
+        """The file of a series in which a frame is, and its number there."""
+        read = self.session.facts.files  # those that have ended
+        index = bisect_right(read, frame, key=lambda file: file.first_frame) - 1
+        if index + 1 == len(read) < len(self._files):
+            before = read[index].first_frame + read[index].frames - 1 if read else 0
+            if frame > before:
+                return self._files[len(read)], frame - before
+        return read[index].name, frame - read[index].first_frame + 1
 
     def close(self) -> None:
         """Drop the temporary files."""

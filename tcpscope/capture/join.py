@@ -25,10 +25,13 @@ MAX_OVERLAP_NS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of a split capture. ``first_time_ns`` is the time of its first frame, None if it has none."""
+    """One file of a split capture. ``first_time_ns`` is the time of its first frame, None if it has none; then ``link_type``
+    is -1.
+    """
 
     path: str
     first_time_ns: int | None
+    link_type: int = -1
 
 
 def in_order(paths: Sequence[str | os.PathLike[str]]) -> list[Part]:
@@ -40,7 +43,7 @@ def in_order(paths: Sequence[str | os.PathLike[str]]) -> list[Part]:
     """
     names = [os.fspath(path) for path in paths]
     _check(names)
-    parts = [Part(name, first_time(name)) for name in names]
+    parts = [first_of(name) for name in names]
     keys: list[tuple[int, int]] = []
     latest = -(1 << 63)
     for index, part in enumerate(parts):
@@ -49,8 +52,8 @@ def in_order(paths: Sequence[str | os.PathLike[str]]) -> list[Part]:
     return [part for _, part in sorted(zip(keys, parts, strict=True), key=lambda pair: pair[0])]
 
 
-def first_time(path: str) -> int | None:
-    """Time of the first frame of a capture in ns since 1970 UTC; None if there is no frame, or none with a time.
+def first_of(path: str) -> Part:
+    """A file with what its first frame says: nothing if there is none, or none with a time.
 
     :raises SourceError: it cannot be opened or read.
     """
@@ -62,8 +65,16 @@ def first_time(path: str) -> int | None:
             else:
                 reader.finish()
             if reader.advance(frame):
-                return None if reader.untimed else frame.time_ns
-    return None
+                return Part(path, None) if reader.untimed else Part(path, frame.time_ns, frame.link_type)
+    return Part(path, None)
+
+
+def misfit(path: str, latest_ns: int) -> str:
+    """Why a file does not continue a capture that has come to the time ``latest_ns``, or ""."""
+    try:
+        return overlap(latest_ns, first_of(path))
+    except SourceError as error:
+        return str(error)
 
 
 def overlap(latest_ns: int, part: Part) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tcpscope.batch.overview import Overview, Problem
+    from tcpscope.many.inputs import Input
     from tcpscope.options import Options
 
 MOST_FAILURES = 20
@@ -39,6 +40,12 @@ MOST_FAILURES = 20
     default=0,
     metavar="N",
     help="Processes to use. 0: as many as there are processors.",
+)
+@click.option(
+    "--join",
+    is_flag=True,
+    help="Read the files of a capture that was split while it was taken (dumpcap -b, tcpdump -C/-W/-G) as one. Their names and times "
+    "tell which.",
 )
 @click.option("--force", is_flag=True, help="Judge again what is done already.")
 @click.option(
@@ -67,6 +74,7 @@ def command(
     directory: str,
     lists: tuple[str, ...],
     jobs: int,
+    join: bool,
     force: bool,
     by_content: bool,
     tables: str | None,
@@ -83,6 +91,8 @@ def command(
     from dataclasses import replace
 
     from tcpscope.batch.tables import table_format
+    from tcpscope.many.inputs import find
+    from tcpscope.many.series import join_series
 
     wanted = [*paths, *(path for one in lists for path in _listed(one))]
     if not wanted and not lists:
@@ -90,8 +100,17 @@ def command(
     if "-" in wanted:
         raise click.UsageError("A batch cannot read a capture from standard input; analyze can. --from - takes a list.")
     table_format(tables)
+    inputs = find(wanted)
     over = _run(
-        wanted, directory, replace(options, zeek=True), jobs, force, by_content, tables, dask, progress=not no_progress
+        join_series(inputs) if join else inputs,
+        directory,
+        replace(options, zeek=True),
+        jobs,
+        force,
+        by_content,
+        tables,
+        dask,
+        progress=not no_progress,
     )
     status = FAILED if over.unreadable or over.damaged else 0
     if status == 0 and fails({"error": over.errors, "warning": over.warnings, "note": over.notes}, fail_on):
@@ -112,7 +131,7 @@ def _listed(path: str) -> list[str]:
 
 
 def _run(
-    wanted: Sequence[str],
+    inputs: Sequence[Input],
     directory: str,
     options: Options,
     jobs: int,
@@ -129,10 +148,8 @@ def _run(
     from tcpscope.batch.store import AtomicFile
     from tcpscope.batch.tables import write_tables
     from tcpscope.cli.batch_progress import BatchProgress
-    from tcpscope.many.inputs import find
     from tcpscope.rules.words import plural
 
-    inputs = find(wanted)
     with ExitStack() as stack:
         executor = None
         if dask is not None:

@@ -94,8 +94,10 @@ def read_capture(paths: Sequence[str], taker: Taker, progress: bool) -> None:
 
     :raises SourceError: the first one cannot be opened; that happens to a later one: it counts as damage.
     """
+    from tcpscope.capture.join import misfit
+
     for index, path in enumerate(paths):
-        if index and (wrong := _misfit(path, taker.pipeline.latest)):
+        if index and (wrong := misfit(path, taker.pipeline.latest)):
             taker.begin_file(path)
             taker.end_file(path, "", wrong, -1)
             continue
@@ -106,13 +108,3 @@ def read_capture(paths: Sequence[str], taker: Taker, progress: bool) -> None:
         if stopped.startswith(INTERRUPTED):
             break
     taker.finish()
-
-
-def _misfit(path: str, latest: int) -> str:
-    """Why a file does not continue a capture that has come to the time ``latest``, or ""."""
-    from tcpscope.capture.join import Part, first_time, overlap
-
-    try:
-        return overlap(latest, Part(path, first_time(path)))
-    except SourceError as error:
-        return str(error)

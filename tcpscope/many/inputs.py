@@ -23,11 +23,15 @@ MAGICS: Final = frozenset(
 
 
 class Input(NamedTuple):
-    """A capture. ``size`` in bytes, 0 where it is not known; ``error``: why there is none."""
+    """A capture. ``size`` in bytes, 0 where it is not known; ``error``: why there is none.
+
+    ``files``: those that it was split into while it was taken, in their order; then ``path`` is a pattern that they match.
+    """
 
     path: str
     size: int = 0
     error: str = ""
+    files: tuple[str, ...] = ()
 
 
 def find(paths: Sequence[str]) -> list[Input]:
@@ -88,7 +92,9 @@ def _directory(top: str) -> Iterator[Input]:
 def _is_capture(path: str) -> bool:
     """Whether a file is a capture by its name or by its first bytes."""
     name, packed = os.path.splitext(path.lower())  # noqa: PTH122
-    if (name if packed in PACKED else name + packed).endswith(SUFFIXES):
+    if (
+        (name if packed in PACKED else name + packed).rstrip("0123456789").endswith(SUFFIXES)
+    ):  # tcpdump -C counts at the end
         return os.path.isfile(path)  # noqa: PTH113
     try:
         if not os.path.isfile(path):  # noqa: PTH113 (a pipe would keep us waiting)

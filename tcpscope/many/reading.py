@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from tcpscope.capture.join import misfit
 from tcpscope.capture.source import open_source
 from tcpscope.errors import SourceError
 from tcpscope.report.session import Session
@@ -14,6 +15,26 @@ def read_capture(path: str, session: Session, seen: Callable[[bytes], object] | 
 
     :raises SourceError: it cannot be opened. Damage in the middle is in the session's facts.
     """
+    _read_file(path, session, seen)
+    session.finish()
+
+
+def read_series(paths: Sequence[str], session: Session, seen: Callable[[bytes], object] | None = None) -> None:
+    """The same with the files of one capture in their order. One that cannot be opened, or is no piece of it, counts as damage."""
+    for index, path in enumerate(paths):
+        wrong = misfit(path, session.pipeline.latest) if index else ""
+        if not wrong:
+            try:
+                _read_file(path, session, seen)
+                continue
+            except SourceError as error:
+                wrong = str(error)
+        session.begin_file(path)
+        session.end_file(path, "", wrong)
+    session.finish()
+
+
+def _read_file(path: str, session: Session, seen: Callable[[bytes], object] | None) -> None:
     with open_source(path) as source:
         session.begin_file(source.name)
         stopped, offset = "", -1
@@ -28,4 +49,3 @@ def read_capture(path: str, session: Session, seen: Callable[[bytes], object] | 
         session.end_file(
             source.name, source.compression, stopped or source.damage, offset if stopped else source.damage_offset
         )
-    session.finish()
