@@ -15,7 +15,12 @@ from pathlib import Path
 import pytest
 
 import tcpscope
+from tcpscope.batch.run import run_batch
+from tcpscope.batch.work import Done
 from tcpscope.cli.main import run
+from tcpscope.errors import InterruptedWork
+from tcpscope.many.inputs import find
+from tcpscope.options import Options
 from tcpscope.report.session import Session
 from tests.captures import clean, many, unanswered
 
@@ -119,6 +124,21 @@ def test_ctrl_c_says_what_is_done_and_what_is_lost(capsys: Capsys) -> None:
     assert not list(Path("out").rglob("*.part"))
     assert run(arguments("out")) == 0
     assert f"{COUNT} captures, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("when", [1, 2, 5])
+def test_ctrl_c_while_results_are_counted_miscounts_none(when: int) -> None:
+    seen: list[int] = []
+
+    def progress(one: Done) -> None:
+        seen.append(one.number)
+        if len(seen) == when:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedWork) as caught:
+        run_batch(find(["in"]), "out", Options(), jobs=1, progress=progress)
+    assert str(caught.value).startswith(f"interrupted: {stored('out')} of {COUNT} captures are done")
+    assert len(seen) == stored("out")
 
 
 class Deadly:

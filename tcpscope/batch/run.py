@@ -184,10 +184,15 @@ class _Runner:
                 self._step(workers)
             stop = False
         except KeyboardInterrupt:
-            lost = self._store.in_progress([task.input.path for part in self._running.values() for task in part])
+            # Ctrl-C comes at any point: what is next in a queue may have been submitted, what runs may have been counted
+            begun = [*self._running.values(), *list(self._queue)[:1], list(self._suspects)[:1]]
+            unsure = {task.number: task for part in begun for task in part if task.number not in self.results}
+            lost = set(self._store.in_progress([task.input.path for task in unsure.values()]))
             workers.close(stop=True)
-            self._look(task for part in self._running.values() for task in part)
-            raise InterruptedWork(self._farewell(tasks, lost)) from None
+            left = self._look(unsure.values())
+            raise InterruptedWork(
+                self._farewell(tasks, [task.input.path for task in left if task.input.path in lost])
+            ) from None
         finally:
             for future in self._running:
                 future.cancel()
@@ -213,13 +218,14 @@ class _Runner:
             if isinstance(error, BrokenExecutor):
                 broken = True
                 continue
-            part = self._running.pop(future)
+            part = self._running[future]
             if error is None:
                 self._take(future.result())
             elif isinstance(error, TcpscopeError):
                 raise error
             else:
                 self._failed(part, f"{type(error).__name__}: {error}".strip(": "))
+            del self._running[future]
         if broken:
             self._recover(workers)
 
