@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -217,6 +217,69 @@ def test_where_nothing_more_can_be_written_what_is_there_is_valid(size: int, cap
         assert path.read_bytes() == Path("undisturbed", *path.parts[1:]).read_bytes()
     assert run(arguments("out")) == 0
     assert results("out") == results("undisturbed")
+
+
+@pytest.fixture
+def mount() -> Iterator[Callable[..., None]]:
+    """Mounts a file system in memory at ``disk``, with these options; for root only. It goes after the test."""
+    Path("disk").mkdir()
+
+    def mounted(options: str) -> None:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", "disk"]
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            pytest.skip("needs root, and the right to mount")
+
+    yield mounted
+    subprocess.run(["umount", "disk"], capture_output=True, check=False)
+
+
+@linux
+@pytest.mark.parametrize(("share", "least"), [(0.01, 0), (0.5, 5), (0.93, COUNT), (0.98, COUNT)])
+def test_a_full_disk_leaves_what_is_there_valid(
+    share: float, least: int, mount: Callable[[str], None], capsys: Capsys
+) -> None:
+    run(arguments("undisturbed"))
+    capsys.readouterr()
+    pages = sum(-(-path.stat().st_size // 4096) for path in Path("undisturbed").rglob("*") if path.is_file())
+    mount(f"size={round(pages * share) * 4}k")
+    assert run(arguments("disk/out")) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("tcpscope: cannot write ")
+    assert err.endswith("No space left on device\n")
+    assert err.count("\n") == 1
+    assert not list(Path("disk/out").rglob("*.part"))
+    for path in Path("disk/out").rglob("*.json*"):
+        assert path.read_bytes() == Path("undisturbed", *path.parts[2:]).read_bytes()
+    done = stored("disk/out")
+    assert least <= done < COUNT or least == done
+    subprocess.run(["mount", "-o", "remount,size=9m", "disk"], check=True)
+    assert run(arguments("disk/out")) == 0
+    assert results("disk/out") == results("undisturbed")
+    assert not done or f"{COUNT} captures, {done} of them done before" in capsys.readouterr().out
+
+
+@linux
+def test_a_disk_that_became_read_only(mount: Callable[[str], None], capsys: Capsys) -> None:
+    mount("size=9m")
+    run(arguments("disk/out"))
+    before = {path: path.read_bytes() for path in Path("disk").rglob("*") if path.is_file()}
+    subprocess.run(["mount", "-o", "remount,ro", "disk"], check=True)
+    for directory in ("disk/out", "disk/other"):
+        capsys.readouterr()
+        assert run(arguments(directory, "--force")) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"tcpscope: cannot write {directory}")
+        assert err.endswith("Read-only file system\n")
+        assert err.count("\n") == 1
+    assert {path: path.read_bytes() for path in Path("disk").rglob("*") if path.is_file()} == before
+
+
+def test_a_directory_without_the_right_to_write(capsys: Capsys) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("permissions do not bind this user")
+    Path("out").mkdir(mode=0o500)
+    assert run(arguments("out")) == 2
+    assert capsys.readouterr().err == "tcpscope: cannot write out: Permission denied\n"
 
 
 def test_an_output_directory_that_cannot_be_one(capsys: Capsys) -> None:
