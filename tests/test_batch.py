@@ -319,7 +319,7 @@ def test_the_report_begins_with_what_matters(report: Callable[[], str]) -> None:
     assert lines[3].endswith("0 with errors, 2 with warnings, 4 without findings")
     assert "- **Not opened**: 3 connections (3 unanswered)" in lines
     assert any(line.startswith("| warning | TS105 | 10.1.0.1:80 | 1 | `in/many.pcap` 2 | ") for line in lines)
-    assert any(line.startswith("| warning | TS105 | syn-unanswered | 3 | 3 | 2 |") for line in lines)
+    assert any(line.startswith("| warning | TS105 | syn-unanswered | 3 | 2 | 3 | 3 unanswered |") for line in lines)
 
 
 def test_an_empty_list_is_an_empty_report(report: Callable[[], str]) -> None:

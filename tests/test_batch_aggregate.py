@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tcpscope
 from tcpscope.batch import aggregate
-from tcpscope.batch.aggregate import CLIENTS, NAMES, SERVERS, Aggregate, Certificate, Group, Trouble
+from tcpscope.batch.aggregate import CLIENTS, HOURS, NAMES, RULES, SERVERS, Aggregate, Certificate, Group, Trouble
 from tcpscope.batch.markdown import name, render, sentence
 from tcpscope.batch.overview import Overview
 from tcpscope.batch.sketch import Sketch
@@ -70,6 +71,20 @@ def test_it_says_what_the_samples_show() -> None:
     assert (total.connections, dict(total.unopened)) == (4, {"refused": 1})
     assert total.resets == {"client": 1, "server": 1}
     assert 0 < total.retransmitted < total.data_segments
+
+
+def test_by_every_dimension_there_is_everything() -> None:
+    total = of("refused.pcap", "timeout-retransmit.pcap", "tls13.pcap", "tls12.pcap")
+    assert dict(total.groups[RULES]["TS104"].unopened) == {"refused": 1}
+    assert total.groups[RULES]["TS404"].retransmitted == 2
+    assert total.groups[RULES]["TS404"].connections == total.rules["TS404"].connections == 1
+    for dimension in (SERVERS, CLIENTS, HOURS):
+        versions = sum((group.versions for group in total.groups[dimension].values()), Counter[str]())
+        assert versions == total.total.versions == {"TLS 1.3": 1, "TLS 1.2": 1}
+        assert sum(len(group.rtt) for group in total.groups[dimension].values()) == len(total.total.rtt) == 3
+    text = render(Overview(4, 1, 4, 0, 2, 0, 2, (), (), total, "1"))
+    (row,) = (line for line in text.splitlines() if line.startswith("| `www.example.test` |"))
+    assert "1 TLS 1.2, 1 TLS 1.3 |" in row
 
 
 def test_the_order_of_captures_changes_no_number() -> None:

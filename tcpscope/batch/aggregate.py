@@ -32,8 +32,8 @@ HOUR_NS: Final = 3600 * 10**9
 UNOPENED: Final = ("refused", "unanswered", "half-open", "aborted")
 """Verdicts on a handshake that failed, and by which it failed."""
 
-SERVERS, CLIENTS, NAMES, HOURS = "servers", "clients", "names", "hours"
-DIMENSIONS: Final = (SERVERS, CLIENTS, NAMES, HOURS)
+SERVERS, CLIENTS, NAMES, HOURS, RULES = "servers", "clients", "names", "hours", "rules"
+DIMENSIONS: Final = (SERVERS, CLIENTS, NAMES, HOURS, RULES)
 
 
 @dataclass(slots=True)
@@ -170,6 +170,8 @@ class Aggregate:
         self._group(HOURS, str(report.start_ns // HOUR_NS)).add(report, worst)
         if name:
             self._group(NAMES, name).add(report, worst)
+        for code in {finding.code for finding in report.findings}:
+            self._group(RULES, code).add(report, worst)
         if worst in SEVERITIES[:2]:
             self._trouble(path, report, name or "")
         start, end = cut_at_start(report), cut_at_end(report)

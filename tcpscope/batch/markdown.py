@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from tcpscope.batch.aggregate import CLIENTS, HOUR_NS, HOURS, NAMES, SERVERS, Aggregate, Group
+from tcpscope.batch.aggregate import CLIENTS, HOUR_NS, HOURS, NAMES, RULES, SERVERS, Aggregate, Group
 from tcpscope.batch.overview import Overview, Problem
 from tcpscope.many.inputs import Input
 from tcpscope.report.escape import printable
@@ -17,6 +17,9 @@ from tcpscope.rules.words import plural, span
 
 WORST, TOP, LISTED, ALL_HOURS = 20, 20, 50, 168
 """Rows of the tables of troubles, of groups, of captures that could not be read, and of hours (a week)."""
+
+MOST_CHOSEN: Final = 3
+"""Versions of TLS and cipher suites of a group that are named."""
 
 MOST_FILES: Final = 10
 """Files of a series that are named; its JSON has all, with their frames."""
@@ -122,12 +125,15 @@ def _rules(aggregate: Aggregate) -> str:
         aggregate.rules.items(), key=lambda item: (SEVERITIES.index(item[1].severity), -item[1].findings, item[0])
     )
     rows = [
-        [one.severity, code, one.name, f"{one.findings:,}", f"{one.connections:,}", f"{one.captures:,}"]
+        [
+            *(one.severity, code, one.name, f"{one.findings:,}", f"{one.captures:,}", f"{one.connections:,}"),
+            *_group_cells(aggregate.groups[RULES].get(code, Group()))[3:],
+        ]
         for code, one in found
     ]
-    heads = ["severity", "rule", "name", "findings", "connections", "captures"]
-    text = "`tcpscope rule CODE` explains a rule and how to fix what it finds."
-    return _section("Findings by rule", text, heads, rows, len(rows), right={3, 4, 5})
+    heads = ["severity", "rule", "name", "findings", "captures", "connections", *GROUP_HEADS[3:]]
+    text = "`tcpscope rule CODE` explains a rule and how to fix what it finds. From the connections on, all is about those that have it."
+    return _section("Findings by rule", text, heads, rows, len(rows), right={3, 4, 5, 8, 9, 10, 11})
 
 
 def _unread(title: str, problems: Sequence[Problem]) -> str:
@@ -159,6 +165,8 @@ GROUP_HEADS: Final = (
     "sent again",
     "RTT median",
     "RTT 95 %",
+    "TLS",
+    "cipher suites",
 )
 
 
@@ -172,7 +180,16 @@ def _group_cells(group: Group) -> list[str]:
         size(group.bytes),
         f"{group.retransmitted / group.data_segments:.2%}" if group.data_segments else "",
         *(span(group.rtt.quantile(share) or 0) if len(group.rtt) else "" for share in (0.5, 0.95)),
+        _chosen(group.versions),
+        _chosen(group.ciphers),
     ]
+
+
+def _chosen(counts: Counter[str]) -> str:
+    """What most connections chose, and of how many further things there are."""
+    most = list(_most(counts))
+    more = f", {len(most) - MOST_CHOSEN:,} more" if len(most) > MOST_CHOSEN else ""
+    return ", ".join(f"{count:,} {sentence(one)}" for one, count in most[:MOST_CHOSEN]) + more
 
 
 def _groups(aggregate: Aggregate, title: str, dimension: str) -> str:
