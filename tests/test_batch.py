@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
@@ -15,7 +16,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tcpscope.batch.run import run_batch
+from tcpscope.batch.run import Ran, run_batch
 from tcpscope.batch.tables import write_tables
 from tcpscope.cli.main import run
 from tcpscope.many.inputs import find
@@ -295,6 +296,36 @@ def test_row_groups_follow_the_rows_and_not_the_captures(monkeypatch: pytest.Mon
     file = parquet.ParquetFile("out/connections.parquet")
     assert [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)] == [3, 3, 1]
     assert file.read()["stream"].to_pylist() == [0, 0, 1, 2, 3, 4, 0]
+
+
+def test_rows_stay_in_order_however_many_threads_make_columns_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("tcpscope.batch.tables.PART_OF_BLOCK", 1000)
+    monkeypatch.setattr("tcpscope.batch.store.BLOCK", 1000)
+    Path("in/more.pcap").write_bytes(many(60))
+    batch("in/more.pcap", "--tables", "parquet")
+    assert parquet.read_table("out/connections.parquet")["stream"].to_pylist() == list(range(60))
+    first = Path("out/connections.parquet").read_bytes()
+    batch("in/more.pcap", "--tables", "parquet")
+    assert Path("out/connections.parquet").read_bytes() == first
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_tables_take_no_more_memory_for_more_connections(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    monkeypatch.setattr("tcpscope.batch.tables.ROW_GROUP", 200)
+    monkeypatch.setattr("tcpscope.batch.tables.BLOCK", 50_000)
+    monkeypatch.setattr("tcpscope.batch.store.BLOCK", 10_000)
+    Path("in/more.pcap").write_bytes(many(60))
+    ran = run_batch(find(["in/more.pcap"]), "out", Options(), jobs=1)
+    peaks: list[int] = []
+    for times in (2, 4, 40):  # the first one loads libraries
+        tracemalloc.start()
+        write_tables(Ran(list(ran.inputs) * times, list(ran.results) * times, 0), "out", kind)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < 1.2 * peaks[1]
 
 
 def test_parquet_without_pyarrow_is_a_line(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,8 +41,11 @@ PARQUET, CSV = "parquet", "csv"
 ROW_GROUP: Final = 65_536
 """Rows of a row group: what is held before it is written."""
 
-BLOCK: Final = 8 << 20
+BLOCK: Final = 16 << 20
 """Bytes of rows that are made columns at a time."""
+
+PART_OF_BLOCK: Final = 1 << 20
+"""Bytes that one thread makes columns of; how many there are does not depend on the threads."""
 
 FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would calculate."""
@@ -154,10 +157,11 @@ class ParquetFile:
     def _convert(self) -> None:
         if not self._lines:
             return
+        part = max(PART_OF_BLOCK, *map(len, self._lines))  # no line is longer
         data = b"".join(self._lines)
         table = self._json.read_json(
             self._arrow.BufferReader(data),
-            read_options=self._json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+            read_options=self._json.ReadOptions(use_threads=True, block_size=part),
             parse_options=self._json.ParseOptions(explicit_schema=self._raw, unexpected_field_behavior="error"),
         )
         self._waiting.append(table.cast(self._schema))
