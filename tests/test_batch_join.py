@@ -75,7 +75,8 @@ SERIES = {
     "tcpdump -G, days": (["2026-01-01.pcap", "2026-01-02.pcap"], "*.pcap"),
     "tcpdump -G, seconds since 1970": (["log.pcap.1767225600", "log.pcap.1767225660"], "log.pcap.*"),
     "tcpdump -G -C": (["20260101.pcap", "20260101.pcap1", "20260102.pcap", "20260102.pcap1"], "*.pcap*"),
-    "dumpcap -b": ([f"a_00009_{DAY}3.pcapng", f"a_00010_{DAY}1.pcapng", f"a_00011_{DAY}2.pcapng"], "a_*.pcapng"),
+    "dumpcap -b": ([f"a_00009_{DAY}1.pcapng", f"a_00010_{DAY}2.pcapng", f"a_00011_{DAY}2.pcapng"], "a_*.pcapng"),
+    "dumpcap -b, run twice": ([f"a_00001_{DAY}1.pcap", f"a_00002_{DAY}2.pcap", f"a_00001_{DAY}3.pcap"], "a_*.pcap"),
     "dumpcap -b nametimenum:2": ([f"a_{DAY}1_00001.pcap", f"a_{DAY}2_00002.pcap"], "a_*.pcap"),
 }
 

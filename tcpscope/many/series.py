@@ -18,7 +18,7 @@ from tcpscope.errors import SourceError
 from tcpscope.many.inputs import PACKED, Input
 
 # name_00001_20260101120000.pcapng, with dumpcap -b nametimenum:2 the other way round
-_RING: Final = re.compile(r"(?<=_)(?:(?P<number>\d{5,})_\d{14}|\d{14}_(?P<last>\d{5,}))(?=\.|$)")
+_RING: Final = re.compile(r"(?<=_)(?:(\d{5,})_(\d{14})|(\d{14})_(\d{5,}))(?=\.|$)")
 
 # What strftime made of the name of tcpdump -G: a day, mostly with a time, or seconds since 1970
 _TIME: Final = re.compile(
@@ -47,7 +47,8 @@ def _place(path: str) -> _Place:
     if packed.lower() not in PACKED:
         stem, packed = name, ""
     if found := _RING.search(stem):
-        order = int(found["number"] or found["last"]), 0
+        # The time first: another run counts from 1 again
+        order = int(found[2] or found[3]), int(found[1] or found[4])
         return _Place(directory, stem[: found.start()] + "*", stem[found.end() :], packed, order, False)
     before, stamp, after = "", 0, stem
     if found := _TIME.search(stem):
