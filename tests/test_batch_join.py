@@ -70,6 +70,7 @@ SERIES = {
     "tcpdump -C -W": (["x.pcap00", "x.pcap01", "x.pcap02"], "x.pcap*"),
     "tcpdump -C -W without an extension": (["x0", "x1", "x2"], "x*"),
     "tcpdump -C -z gzip": (["x.pcap.gz", "x.pcap1.gz", "x.pcap2.gz"], "x.pcap*.gz"),
+    "tcpdump -C -z gzip, still running": (["x.pcap.gz", "x.pcap1.gz", "x.pcap2"], "x.pcap*"),
     "tcpdump -G": (["a-20260101-235900.pcap", "a-20260102-000000.pcap"], "a-*.pcap"),
     "tcpdump -G, other times": (["a_2026-01-01_23:59:00.b.pcap", "a_2026-01-02_00:00:00.b.pcap"], "a_*.b.pcap"),
     "tcpdump -G, days": (["2026-01-01.pcap", "2026-01-02.pcap"], "*.pcap"),
@@ -105,6 +106,7 @@ NO_SERIES = {
     "numbers before the extension": (["host1.pcap", "host2.pcap"], at(1, 2)),
     "another stem": (["a.pcap0", "b.pcap1"], at(1, 2)),
     "copies": (["x.pcap0", "x.pcap1"], at(1, 1)),
+    "a file and its compressed copy": (["x.pcap", "x.pcap.xz"], at(1, 1)),
     "times in another order": (["x.pcap0", "x.pcap1", "x.pcap2", "x.pcap3"], at(1, 3, 2, 4)),
     "another link type": (["x.pcap0", "x.pcap1"], at(1) + at(2, link_type=101)),
     "no times": (["x.pcap0", "x.pcap1"], [pcap([]), pcap([])]),
@@ -115,7 +117,7 @@ NO_SERIES = {
 @pytest.mark.parametrize(("names", "contents"), NO_SERIES.values(), ids=NO_SERIES)
 def test_what_is_no_series_stays_apart(names: list[str], contents: list[bytes]) -> None:
     write(names, contents)
-    found = find(["in"])
+    found = find([f"in/{name}" for name in names])
     assert join_series(found) == found
 
 

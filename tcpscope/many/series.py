@@ -36,9 +36,9 @@ class _Place(NamedTuple):
     directory: str
     before: str
     after: str
-    packed: str
     order: tuple[int, int]
     counted: bool
+    packed: str
 
 
 def _place(path: str) -> _Place:
@@ -49,14 +49,14 @@ def _place(path: str) -> _Place:
     if found := _RING.search(stem):
         # The time first: another run counts from 1 again
         order = int(found[2] or found[3]), int(found[1] or found[4])
-        return _Place(directory, stem[: found.start()] + "*", stem[found.end() :], packed, order, False)
+        return _Place(directory, stem[: found.start()] + "*", stem[found.end() :], order, False, packed)
     before, stamp, after = "", 0, stem
     if found := _TIME.search(stem):
         before, after = stem[: found.start()] + "*", stem[found.end() :]
         stamp = int(re.sub(r"\D", "", found[0]).ljust(14, "0"))
     count = _COUNT.search(after)
     after = after[: count.start()] if count else after
-    return _Place(directory, before, after, packed, (stamp, int(count[0]) if count else 0), count is not None)
+    return _Place(directory, before, after, (stamp, int(count[0]) if count else 0), count is not None, packed)
 
 
 def _alike(inputs: Iterable[Input]) -> dict[str, list[Input]]:
@@ -65,13 +65,15 @@ def _alike(inputs: Iterable[Input]) -> dict[str, list[Input]]:
     for one in inputs:
         if not one.error and not is_url(one.path) and os.path.isfile(one.path):  # noqa: PTH113 (a pipe is read once)
             place = _place(one.path)
-            groups.setdefault(place[:4], []).append((place, one))
+            groups.setdefault(place[:3], []).append((place, one))
     found: dict[str, list[Input]] = {}
-    for (directory, before, after, packed), members in groups.items():
-        if len(members) > 1:
-            last = "*" if any(place.counted for place, _ in members) else ""
-            pattern = os.path.join(directory, f"{before}{after}{last}{packed}")  # noqa: PTH118
-            found[pattern] = [one for _, one in sorted(members, key=lambda member: (member[0].order, member[1].path))]
+    for (directory, before, after), members in groups.items():
+        places = sorted(members, key=lambda member: member[0].order)
+        if len({place.order for place, _ in members}) == len(members) > 1:
+            packed = {place.packed for place, _ in members}  # the last one may wait to be compressed
+            last = "*" if len(packed) > 1 or any(place.counted for place, _ in members) else ""
+            name = before + after + last + (packed.pop() if len(packed) == 1 else "")
+            found[os.path.join(directory, name)] = [one for _, one in places]  # noqa: PTH118
     return found
 
 
