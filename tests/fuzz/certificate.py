@@ -161,7 +161,7 @@ def ders(body: bytes) -> list[bytes]:
 
 
 def listed(found: Sequence[bytes]) -> bytes:
-    return vector(3, b"".join(vector(3, der) for der in found)[: (1 << 24) - 1])
+    return vector(3, b"".join(vector(3, der[: tls.MAX_TALK]) for der in found))
 
 
 def make(data: bytes, random: Random, others: Sequence[bytes]) -> bytes:

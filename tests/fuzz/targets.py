@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import capture, certificate, decoder, sealed, sealed12, state, tls, whole
+from tests.fuzz import capture, certificate, decoder, hello, sealed, sealed12, state, tls, whole
 from tests.fuzz.target import Target, sample_captures
 
 TARGETS: dict[str, Target] = {
@@ -11,6 +11,8 @@ TARGETS: dict[str, Target] = {
     "salvage": Target(capture.run_salvage, capture.make_damaged),
     "decoder": Target(decoder.run, decoder.make, decoder.samples),
     "tls": Target(tls.run, tls.make, tls.samples),
+    "hello": Target(hello.run_hello, hello.make_hello, hello.hello_samples),
+    "records": Target(hello.run_records, tls.make, hello.record_samples),
     "sealed": Target(sealed.run, sealed.make, sealed.samples),
     "sealed12": Target(sealed12.run, sealed12.make, sealed12.samples),
     "certificate": Target(certificate.run, certificate.make, certificate.samples),
