@@ -391,3 +391,13 @@ def test_what_waits_behind_a_hole_at_the_end_is_read() -> None:
     assert done.frame == max(
         n for n, (side, position, _, _) in enumerate(segments, 1) if side == S and position < done.end
     )
+
+
+@pytest.mark.parametrize("size", [0, 1, 7])
+@pytest.mark.parametrize("body", [b"", b"\0", b"\0\0"])
+def test_a_certificate_too_short_for_a_list_does_not_borrow_the_zeros_of_the_next_message(
+    body: bytes, size: int
+) -> None:
+    talk = Talk().say(C, handshake(client_hello()))
+    talk.say(S, handshake(server_hello(), message(11, body), message(0), SERVER_KEYS, DONE))
+    assert "tls-certificate-empty" not in track(talk, size).slugs()

@@ -296,7 +296,7 @@ class MessageReader:
         """A Certificate message. 1 if its list is empty."""
         if cut:
             return 0
-        empty: bool = data[start : start + 3] == b"\0\0\0"
+        empty: bool = end - start >= 3 and data[start : start + 3] == b"\0\0\0"
         form: i64 = kind
         if kind == tls.CERTIFICATE and self.log.is_tls13():
             form = FORM_TLS13

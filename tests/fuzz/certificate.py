@@ -109,6 +109,11 @@ def places(nodes: list[Node]) -> list[tuple[list[Node], int]]:
     return found
 
 
+def size_of(nodes: Sequence[Node]) -> int:
+    """About how many bytes :func:`encoded` gives."""
+    return sum(2 + (len(content) if isinstance(content, bytes) else size_of(content)) for _, content in nodes)
+
+
 def changed(der: bytes, random: Random, other: bytes) -> bytes:
     """Elements changed, left out, repeated or taken from elsewhere, in lengths that fit."""
     nodes = parsed(der)
@@ -141,6 +146,8 @@ def changed(der: bytes, random: Random, other: bytes) -> bytes:
                 around[index] = deep
             case _:
                 around[index] = (tag, random.choice((b"", b"\0", b"\xff" * 200, random.randbytes(40), octets * 3)))
+        if size_of(nodes) > tls.MAX_TALK:
+            break
     made = encoded(nodes)
     return signed(made) if random.random() < 0.4 else made
 

@@ -104,6 +104,8 @@ def run_records(data: bytes, random: Random) -> object:
     told = []
     for side, octets in tls.unpack(data)[:2]:
         whole = walked(octets, side, random, 0, 0)
-        assert walked(octets, side, random, random.choice((1, 2, 7, 100, 1448)), 0) == whole, "cut otherwise, told otherwise"
+        assert walked(octets, side, random, random.choice((1, 2, 7, 100, 1448)), 0) == whole, (
+            "cut otherwise, told otherwise"
+        )
         told.append((whole, walked(octets, side, random, random.choice((3, 100, 1448)), 0.1)))
     return told
