@@ -164,18 +164,27 @@ def begun(*answers: bytes) -> Talk:
     return talk.say(S, *answers) if answers else talk
 
 
+def swapped(talk: Talk) -> Talk:
+    """The same with the server as the one that opens the TCP connection."""
+    other = Talk()
+    for side, _, ack, octets in talk.writes:
+        other.say(1 - side, octets, ack=ack)
+    return other
+
+
 def ended(talk: Talk, *lines: str) -> bytes:
     """The capture of a talk on port 443 that ends with these lines of a scenario."""
     return build(ending(talk, *lines))
 
 
-def ending(talk: Talk, *lines: str, snap_length: int = 262144) -> Scenario:
-    """The scenario of :func:`ended`."""
-    text = [OPENED.rstrip()]
+def ending(talk: Talk, *lines: str, snap_length: int = 262144, pause: str = "+.005", opened: str = OPENED) -> Scenario:
+    """The scenario of :func:`ended`. ``pause``: before the first segment of the server."""
+    text = [opened.rstrip()]
     for side, position, ack, octets in talk.segments(1448):
         way = "C > S" if side == C else "S > C"
         end = position + len(octets)
-        text.append(f"+.005 {way} P. {1 + position}:{1 + end}({len(octets)}) ack {1 + ack} hex {octets.hex()}")
+        wait = pause if side == S and position == 0 else "+.005"
+        text.append(f"{wait} {way} P. {1 + position}:{1 + end}({len(octets)}) ack {1 + ack} hex {octets.hex()}")
     scenario = parse("\n".join([*text, *lines]))
     scenario.snap_length = snap_length
     return scenario
@@ -249,6 +258,9 @@ def tls_captures() -> dict[str, tuple[bytes, bytes]]:
     half.writes.pop()
     found["tls-half-close-unanswered"] = (ended(half, *CLOSED), lawful)
     found["tls-hello-cut"] = (build(ending(full12(), *CLOSED, snap_length=100)), lawful)
+    slow, usual = (build(ending(full12(), *CLOSED, pause=pause)) for pause in ("+.330", "+.300"))
+    found["tls-handshake-slow"] = (slow, usual)
+    found["tls-role-reversed"] = (ended(swapped(full12()), *CLOSED), lawful)
     found.update(dialogue_captures())
     keyed = tls_sealer.lawful()
     found["tls-key-missing"] = (with_keys(keyed, keyed.log[:400]), with_keys(keyed, keyed.log))

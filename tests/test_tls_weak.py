@@ -5,22 +5,40 @@ from __future__ import annotations
 import pytest
 
 from tests.tls_builder import (
+    ALERT,
+    CERTIFICATE,
+    CLOSE,
+    DONE,
+    FINISH,
     OFFER12,
     RENEGOTIATION,
+    SELECT13,
+    SERVER_KEYS,
+    SID,
+    TICKET,
     C,
+    Extension,
     S,
     Talk,
     client_hello,
+    closing,
     full12,
     full13,
+    handshake,
+    message,
+    record,
     rsa12,
     server_hello,
     sni,
     track,
+    u16,
+    vector,
 )
-from tests.tls_cases import Case, check, chosen12, ec_keys, flights, prime_keys, version_of
+from tests.tls_cases import Case, check, chosen12, ec_keys, flights, prime_keys, talk12, talk13, version_of
 
-TRIPLE_DES, AES, DHE, ANONYMOUS = 0xC012, 0xC02F, 0x009E, 0x0034
+TRIPLE_DES, AES, CBC, DHE, ANONYMOUS = 0xC012, 0xC02F, 0xC013, 0x009E, 0x0034
+ENCRYPT_FIRST: Extension = (22, b"")
+MASTER_SECRET: Extension = (23, b"")
 PLAIN_OFFER = tuple(extension for extension in OFFER12 if extension != RENEGOTIATION)
 
 
@@ -28,6 +46,40 @@ def named(name: str | None) -> Talk:
     """A handshake of a client that asks for this server name."""
     others = OFFER12[1:]
     return chosen12(server_hello(), client_hello(others if name is None else (sni(name), *others)))
+
+
+def cbc(*offered: int, chosen: tuple[Extension, ...] = ()) -> Talk:
+    """A handshake with CBC where the client offers these suites, and what the server says of the order of MAC and cipher."""
+    hello = server_hello((RENEGOTIATION, *chosen), suite=CBC)
+    return chosen12(hello, client_hello((*OFFER12, ENCRYPT_FIRST), suites=offered))
+
+
+def renewed(*asked: Extension) -> Talk:
+    """A resumed session: its server does not say that the secret is bound to the first handshake."""
+    talk = Talk().say(C, handshake(client_hello((*OFFER12, *asked), sid=SID)))
+    talk.say(S, handshake(server_hello(sid=SID)), FINISH)
+    return closing(talk.say(C, FINISH), CLOSE)
+
+
+def turned_away(offer: bytes | None = None) -> Talk:
+    return Talk().say(C, handshake(offer or client_hello())).say(S, record(ALERT, b"\2\x46"))
+
+
+def share(group: int) -> Extension:
+    return 51, u16(group) + vector(2, bytes(32))
+
+
+def listless(keys: bytes) -> Talk:
+    """A client without supported_groups leaves the choice to the server."""
+    offer = client_hello(tuple(extension for extension in OFFER12 if extension[0] != 10))
+    return talk12(CERTIFICATE, keys, DONE, offer=offer)
+
+
+def tickets(seconds: int) -> Talk:
+    ticket = message(4, seconds.to_bytes(4, "big") + vector(2, bytes(160)))
+    return talk12(
+        CERTIFICATE, SERVER_KEYS, DONE, hello=server_hello((RENEGOTIATION, TICKET)), end=handshake(ticket) + FINISH
+    )
 
 
 CASES = [
@@ -58,6 +110,30 @@ CASES = [
     Case("tls-sni-missing", C, named(None), named("example.org"), "complete"),
     Case("tls-sni-ip", C, named("192.0.2.10"), named("192.0.2.example"), "complete"),
     Case("tls-sni-ip", C, named("2001:db8::1"), named("1.2.3.4.5"), "complete"),
+    Case("tls-cbc-mac-then-encrypt", S, cbc(AES, CBC), cbc(CBC), "complete"),
+    Case("tls-cbc-mac-then-encrypt", S, cbc(CBC, AES), cbc(CBC, AES, chosen=(ENCRYPT_FIRST,)), "complete"),
+    Case("tls-cbc-mac-then-encrypt", S, cbc(CBC, AES), cbc(CBC, 0x1301), "complete"),
+    Case(
+        "tls-extended-master-secret-missing",
+        S,
+        chosen12(server_hello(), client_hello((*OFFER12, MASTER_SECRET))),
+        chosen12(server_hello((RENEGOTIATION, MASTER_SECRET)), client_hello((*OFFER12, MASTER_SECRET))),
+        "complete",
+    ),
+    Case("tls-extended-master-secret-missing", S, renewed(MASTER_SECRET), renewed(), "complete"),
+    Case("tls-client-version-obsolete", C, turned_away(client_hello(version=0x0302)), turned_away(), "failed"),
+    Case("tls-group-not-offered", S, flights(ec_keys(24)), flights(ec_keys(23))),
+    Case("tls-group-not-offered", S, talk13(SELECT13, share(23)), talk13(SELECT13, share(29))),
+    Case("tls-group-not-offered", S, flights(ec_keys(24)), listless(ec_keys(24))),
+    Case("tls-curve-explicit", S, flights(message(12, b"\1" + bytes(300))), flights(ec_keys()), "complete"),
+    Case(
+        "tls-curve-explicit",
+        S,
+        flights(message(12, b"\2" + bytes(300))),
+        flights(prime_keys(2048), suite=DHE),
+        "complete",
+    ),
+    Case("tls-ticket-lifetime-long", S, tickets(7 * 86400 + 1), tickets(7 * 86400), "complete"),
 ]
 
 

@@ -89,6 +89,7 @@ OFFER12: tuple[Extension, ...] = (
 OFFER13: tuple[Extension, ...] = (*OFFER12, versions(0x0304, 0x0303), shares(29))
 SELECT13: Extension = (43, u16(0x0304))
 SHARE13: Extension = (51, u16(29) + vector(2, bytes(32)))
+SHARE13_AGAIN: Extension = (51, u16(23) + vector(2, bytes(65)))  # in the group that a retry asks for
 
 
 def client_hello(
@@ -318,7 +319,7 @@ def retried13() -> Talk:
     again = client_hello((*OFFER12, versions(0x0304, 0x0303), shares(23)), sid=SID)
     talk = Talk().say(C, handshake(client_hello(OFFER13, sid=SID))).say(S, handshake(retry()), CHANGE)
     talk.say(C, CHANGE, handshake(again))
-    talk.say(S, handshake(server_hello((SELECT13, SHARE13), suite=AES13, sid=SID)), FLIGHT13)
+    talk.say(S, handshake(server_hello((SELECT13, SHARE13_AGAIN), suite=AES13, sid=SID)), FLIGHT13)
     return closing(talk.say(C, FINISHED13), SHORT13)
 
 

@@ -21,6 +21,7 @@ from tests.tls_builder import (
     SERVER_KEYS,
     SERVER_RANDOM,
     SHARE13,
+    SHARE13_AGAIN,
     SHORT13,
     SID,
     C,
@@ -72,7 +73,7 @@ def again13(second: bytes, asked: bytes | None = None, suite: int = 0x1301) -> T
     """A HelloRetryRequest and what the client makes of it."""
     talk = Talk().say(C, handshake(client_hello(OFFER13, sid=SID))).say(S, handshake(asked or retry()), CHANGE)
     talk.say(C, CHANGE, handshake(second))
-    talk.say(S, handshake(server_hello((SELECT13, SHARE13), suite=suite, sid=SID)), FLIGHT13)
+    talk.say(S, handshake(server_hello((SELECT13, SHARE13_AGAIN), suite=suite, sid=SID)), FLIGHT13)
     return closing(talk.say(C, FINISHED13), SHORT13)
 
 

@@ -22,6 +22,7 @@ from tcpscope.state.tls_log import (
 )
 from tcpscope.state.tls_outcome import CANNOT_TELL, END_ALERT, END_FIN, END_NAMES, END_NONE, YES, Outcome
 from tcpscope.state.tls_secrets import KEY_NAMES
+from tcpscope.state.tls_time import handshake_time
 from tcpscope.wire import strength, tls
 from tcpscope.wire.cipher_names import CIPHER_NAMES
 from tcpscope.wire.fingerprint import ja3, ja3s, ja4
@@ -129,7 +130,7 @@ def _alerts(log: TlsLog) -> tuple[TlsAlert, ...]:
 
 def _handshake(conn: Connection, log: TlsLog, outcome: Outcome) -> TlsHandshake:
     """Who ended the handshake and how, and where its time went."""
-    asked, over = outcome.asked, outcome.over
+    over = outcome.over
     if outcome.completed:
         side = None if over is None else _role(log, over.side)
         ended = TlsHandshake("finished", side, None if over is None else over.frame)
@@ -142,16 +143,16 @@ def _handshake(conn: Connection, log: TlsLog, outcome: Outcome) -> TlsHandshake:
             frame = (sent.fin_frame if outcome.ended_how == END_FIN else sent.trouble.rst_frame) or None
         alert = alert_name(outcome.alert) if outcome.alert >= 0 else None
         ended = TlsHandshake(END_NAMES[outcome.ended_how], _role(log, outcome.ended_side), frame, alert)
-    if asked is None or over is None:
+    time = handshake_time(outcome)
+    if time is None:
         return ended
-    span = max(0, over.time_ns - asked.begin_ns)
-    if min(asked.thought0, over.thought0) < 0:
-        return ended._replace(duration_ns=span)
-    thought = [over.thought0 - asked.thought0, over.thought1 - asked.thought1]
-    # A clock that steps back takes nothing from the shares (docs/numbers.md), but from the time between the two frames.
-    first = min(thought[asked.side], span)
-    second = min(thought[1 - asked.side], span - first)
-    return ended._replace(duration_ns=span, client_ns=first, server_ns=second, network_ns=span - first - second)
+    if time.network < 0:
+        return ended._replace(duration_ns=time.span)
+    thought = (time.thought0, time.thought1)
+    client = 1 if log.client_side == SERVER else 0
+    return ended._replace(
+        duration_ns=time.span, client_ns=thought[client], server_ns=thought[1 - client], network_ns=time.network
+    )
 
 
 def _role(log: TlsLog, side: int) -> str:

@@ -40,6 +40,8 @@ from tcpscope.rules import (
     tls_order,
     tls_outcome,
     tls_records,
+    tls_remarks,
+    tls_time,
     tls_weak,
     window,
 )
@@ -171,6 +173,7 @@ RULES: Final[tuple[Rule, ...]] = (
     tls_keys.FinishedWrong(),
     tls_keys.CertificateVerifyWrong(),
     tls_keys.EarlyDataEndWrong(),
+    tls_time.RoleReversed(),
     # TLS: choice
     tls_choice.CipherNotOffered(),
     tls_choice.VersionNotOffered(),
@@ -224,8 +227,15 @@ RULES: Final[tuple[Rule, ...]] = (
     tls_dialogue.StarttlsResponseInjection(),
     tls_dialogue.StarttlsPlaintextAfter(),
     tls_dialogue.ProxyRefused(),
+    tls_time.HandshakeSlow(),
     tls_weak.SniMissing(),
     tls_weak.SniAddress(),
+    tls_remarks.CbcMacThenEncrypt(),
+    tls_remarks.ExtendedMasterSecretMissing(),
+    tls_remarks.ClientVersionObsolete(),
+    tls_remarks.GroupNotOffered(),
+    tls_remarks.CurveExplicit(),
+    tls_remarks.TicketLifetimeLong(),
     # Certificates
     certificate_single.CertificateExpired(),
     certificate_single.CertificateNotYetValid(),

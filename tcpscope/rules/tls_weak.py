@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from tcpscope.rules.base import Severity
-from tcpscope.rules.tls_base import TlsRule
+from tcpscope.rules.tls_base import TlsRule, version_name
+from tcpscope.rules.words import party
 from tcpscope.state import tls_faults as f
 from tcpscope.wire.ciphers import cipher_name
 from tcpscope.wire.strength import properties
@@ -24,8 +25,8 @@ class VersionObsolete(TlsRule):
     """A server chose a version of TLS that must no longer be used.
 
     What it does:
-        Reports a ServerHello with TLS 1.1, TLS 1.0 or SSL 3.0. SSL 3.0 is an error: it must not be negotiated under any
-        circumstances.
+        Reports a ServerHello with TLS 1.1, TLS 1.0 or SSL 3.0, and the highest version that the client offered. SSL 3.0
+        is an error: it must not be negotiated under any circumstances.
 
     Why it matters:
         These versions rest on MD5 and SHA-1 and have no authenticated encryption; attacks on them are known (BEAST,
@@ -36,7 +37,8 @@ class VersionObsolete(TlsRule):
         frame 5   server > client   ServerHello: TLS 1.0
 
     How to fix:
-        Update the side that knows no more, and turn TLS 1.1 and older off on the other.
+        Update the side that knows no more (the server, where the client offered a higher version), and turn TLS 1.1 and
+        older off on the other.
 
     References:
         RFC 8996 section 4: do not use TLS 1.0; section 5: nor TLS 1.1.
@@ -48,11 +50,19 @@ class VersionObsolete(TlsRule):
     severity: ClassVar[Severity] = Severity.WARNING
     rfc: ClassVar[str] = "RFC 8996 section 4"
     fault: ClassVar[int] = f.VERSION_OBSOLETE
-    sentence: ClassVar[str] = "{who} chose {version} ({frame}), which must no longer be used"
+    sentence: ClassVar[str] = "{who} chose {version} ({frame}), which must no longer be used{offer}"
 
     def weigh(self, fault: TlsFault, sentence: str, conn: Connection) -> tuple[Severity, str]:
         """SSL 3.0 is forbidden outright."""
         return (Severity.ERROR if fault.detail == SSL30 else self.severity), sentence
+
+    def words(self, faults: list[TlsFault], conn: Connection) -> dict[str, str]:
+        """Which of the two knows no more."""
+        highest = faults[0].extra
+        offer = f"; {party(conn, 1 - faults[0].side)} offers up to {version_name(highest)}" if highest else ""
+        if highest == faults[0].detail:
+            offer = f"; {party(conn, 1 - faults[0].side)} offers nothing higher"
+        return super().words(faults, conn) | {"offer": offer}
 
 
 class CipherWeak(TlsRule):
@@ -120,7 +130,8 @@ class NoForwardSecrecy(TlsRule):
         Prefer ECDHE suites on the server, or TLS 1.3, which has no others but for pre-shared keys.
 
     References:
-        RFC 9325 section 4.1: suites without forward secrecy should not be negotiated.
+        RFC 9325 section 4.1: not key exchange by RSA or static Diffie-Hellman; suites with forward secrecy first.
+        RFC 10015 section 4: key exchange by RSA must no longer be chosen; section 2: nor static Diffie-Hellman.
     """
 
     code: ClassVar[str] = "TS656"

@@ -24,6 +24,7 @@ from tcpscope.state.facts import (
 )
 from tcpscope.state.opening import left_queue
 from tcpscope.state.seq import diff
+from tcpscope.state.tls_time import check_whole
 from tcpscope.state.transitions import TIMEOUT_2MSL
 from tcpscope.wire.segment import Segment
 
@@ -81,6 +82,8 @@ def finish(conn: Connection, now: i64, msl_ns: i64) -> None:
         conn.tls.finish(
             client.fin_frame > 0, server.fin_frame > 0, client.trouble.rst_frame > 0, server.trouble.rst_frame > 0
         )
+        if conn.tls.log is not None and conn.tls.outcome is not None:
+            check_whole(conn, conn.tls.log, conn.tls.outcome)
 
 
 def _acknowledged(endpoint: Endpoint) -> i64:

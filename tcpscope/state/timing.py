@@ -184,7 +184,7 @@ def _thought(conn: Connection, timing: Timing, side: i64, peer: Endpoint, seg: S
         _give(timing, NETWORK, side, timing.quiet)
     elif timing.owner != NOBODY or side == SERVER:
         # The ACK came with the answer: of the time since the message the shortest round trip is taken for the path.
-        until: i64 = max(timing.latest, timing.mark) + _shortest(conn, side, peer)
+        until: i64 = max(timing.latest, timing.mark) + max(0, shortest(conn, side, peer))
         if timing.owner != NOBODY:
             until = max(until, seg.time_ns - DELAYED_ACK_NS)  # had it thought for longer, the ACK would not have waited
         path: i64 = LOSS if timing.recovering == 1 - side else NETWORK
@@ -209,8 +209,8 @@ def _awaited(timing: Timing, side: i64, asker: Endpoint, frame: i64, now: i64, p
     _give(timing, THINKING, side, now)
 
 
-def _shortest(conn: Connection, side: i64, peer: Endpoint) -> i64:
-    """The shortest round trip seen from the capture point to ``side`` and back; 0 if none was seen."""
+def shortest(conn: Connection, side: i64, peer: Endpoint) -> i64:
+    """The shortest round trip seen from the capture point to ``side`` and back; -1 if none was seen. ``peer``: its peer."""
     best: i64 = -1
     if peer.syn_count == 1 and peer.syn_acked_frame != 0:
         best = (conn.server.syn_time if side == SERVER else conn.ack_time) - peer.syn_time
@@ -219,7 +219,7 @@ def _shortest(conn: Connection, side: i64, peer: Endpoint) -> i64:
         rtt: Quantiles | None = p.rtt
         if rtt is not None and (best < 0 or rtt.minimum < best):
             best = rtt.minimum
-    return max(best, 0)
+    return best
 
 
 def _response(timing: Timing, span: i64) -> None:

@@ -65,6 +65,7 @@ def check_choice(log: TlsLog, client: TlsSide | None, server: TlsSide, goes_on: 
             retry.cipher,
             hello.cipher,
         )
+    _check_group(log, client, server, last, hello)
     if goes_on:
         _check_sentinel(log, client, server, last, hello)
 
@@ -192,6 +193,22 @@ def _check_second(log: TlsLog, client: TlsSide, server: TlsSide, retry: ServerHe
         detail = 4
     if detail != 0:
         _fault(log, f.HELLO_RETRY_IGNORED, client, server, client.side, second.frame, retry.frame, detail, 0)
+
+
+def _check_group(log: TlsLog, client: TlsSide, server: TlsSide, offer: ClientHello, hello: ServerHello) -> None:
+    """The group of the server's key share, or of its ServerKeyExchange, whose finite-field groups have no number.
+
+    The client's key shares count only where no hole may hide a HelloRetryRequest with its answer.
+    """
+    group: i64 = log.group
+    offered: bytes = offer.groups
+    if tls.is_tls13(hello.selected):
+        group = hello.group
+        if client.gap_at < 0 and server.gap_at < 0 and (log.retry is None) == (log.second_hello is None):
+            offered = offer.key_shares
+    # Without a list the client leaves the choice to the server (RFC 8422 section 4).
+    if group >= 0 and len(offered) > 0 and not tls.is_grease(group) and not u16_has(offered, group):
+        _fault(log, f.GROUP_NOT_OFFERED, client, server, server.side, hello.frame, offer.frame, group, 0)
 
 
 def _check_sentinel(log: TlsLog, client: TlsSide, server: TlsSide, offer: ClientHello, hello: ServerHello) -> None:

@@ -51,6 +51,8 @@ FINISHED_WRONG: Final = 32
 CERTIFICATE_VERIFY_WRONG: Final = 33
 END_OF_EARLY_DATA: Final = 34
 
+ROLE_REVERSED: Final = 35
+
 # What was chosen or offered.
 CIPHER_NOT_OFFERED: Final = 40
 VERSION_NOT_OFFERED: Final = 41
@@ -102,8 +104,17 @@ HALF_CLOSE_UNANSWERED: Final = 80
 NOT_TLS: Final = 81  # never recorded here: it needs the port; see TlsConnection.looks0, looks1
 HTTP_ANSWER: Final = 82
 # 83 to 88 are what leads to TLS (rules/tls_dialogue.py), which is no fault of the handshake.
+HANDSHAKE_SLOW: Final = 89
+
+# More of what was offered and chosen.
 SNI_MISSING: Final = 90
 SNI_ADDRESS: Final = 91
+CBC_MAC_FIRST: Final = 92
+MASTER_SECRET_OLD: Final = 93
+CLIENT_OBSOLETE: Final = 94
+GROUP_NOT_OFFERED: Final = 95
+CURVE_EXPLICIT: Final = 96
+TICKET_LONG: Final = 97
 
 # code, slug, RFC section, default grade, True if it breaks order or choice (verdict "violated"), what side/detail/extra mean
 FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
@@ -141,6 +152,7 @@ FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
     (32, "tls-finished-wrong", "RFC 8446 4.4.4", PROVED, True, "sender"),
     (33, "tls-certificate-verify-wrong", "RFC 8446 4.4.3", PROVED, True, "sender"),
     (34, "tls13-early-data-end-wrong", "RFC 8446 4.5", PROVED, True, "client; 1 missing, 2 although the early data was refused"),
+    (35, "tls-role-reversed", "RFC 8446 1.1", PROVED, False, "client, which did not open the TCP connection"),
     (40, "tls-cipher-not-offered", "RFC 8446 4.1.3", PROVED, True, "server; suite"),
     (41, "tls-version-not-offered", "RFC 8446 4.2.1", PROVED, True, "server; version"),
     (42, "tls-extension-not-offered", "RFC 8446 4.2", PROVED, True, "server; extension"),
@@ -155,7 +167,7 @@ FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
     (51, "tls-psk-binder-position", "RFC 8446 4.2.11", PROVED, False, "client"),
     (52, "tls-sslv2", "RFC 8446 D.5", PROVED, False, "sender; highest version it offers"),
     (53, "tls13-ticket-lifetime-exceeded", "RFC 8446 4.6.1", PROVED, False, "server; seconds"),
-    (54, "tls-version-obsolete", "RFC 8996 4", PROVED, False, "server; version"),
+    (54, "tls-version-obsolete", "RFC 8996 4", PROVED, False, "server; version; highest that was offered, 0 unknown"),
     (55, "tls-cipher-weak", "RFC 9325 4.1", PROVED, False, "server; suite"),
     (56, "tls-no-forward-secrecy", "RFC 9325 4.1", PROVED, False, "server; suite"),
     (57, "tls-dh-weak", "RFC 9325 4.5", PROVED, False, "server; bits of the prime"),
@@ -184,8 +196,15 @@ FAULTS: Final[tuple[tuple[int, str, str, int, bool, str], ...]] = (
     (80, "tls-half-close-unanswered", "RFC 5246 7.2.1", SUSPECTED, False, "side that closed without its own alert"),
     (81, "tls-not-tls", "RFC 8446 5.1", PROVED, False, "side; what its first bytes look like"),
     (82, "tls-http-answer", "RFC 8446 5.1", PROVED, False, "server; what its first bytes look like"),
+    (89, "tls-handshake-slow", "RFC 8446 2", PROVED, False, "whose program took most, -1 the network; ns; round trip, ns"),
     (90, "tls-sni-missing", "RFC 6066 3", PROVED, False, "client"),
     (91, "tls-sni-ip", "RFC 6066 3", PROVED, False, "client"),
+    (92, "tls-cbc-mac-then-encrypt", "RFC 7366 2", PROVED, False, "server; suite; one with AEAD that was offered"),
+    (93, "tls-extended-master-secret-missing", "RFC 7627 5.2", PROVED, False, "server"),
+    (94, "tls-client-version-obsolete", "RFC 8996 4", PROVED, False, "client; highest version it offers"),
+    (95, "tls-group-not-offered", "RFC 8446 4.2.8", PROVED, True, "server; group"),
+    (96, "tls-curve-explicit", "RFC 8422 5.4", PROVED, False, "server"),
+    (97, "tls-ticket-lifetime-long", "RFC 5077 3.3", PROVED, False, "server; seconds"),
 )  # fmt: skip
 
 

@@ -269,8 +269,8 @@ class MessageReader:
         elif kind == tls.NEW_SESSION_TICKET:
             if end - start >= 4:
                 self.log.ticket_lifetime = int.from_bytes(data[start : start + 4], "big")
-                if self.log.is_tls13() and self.log.ticket_lifetime > MAX_TICKET_LIFETIME:
-                    self.fault(f.TICKET_LIFETIME, self.log.ticket_lifetime, 0)
+                if self.log.ticket_lifetime > MAX_TICKET_LIFETIME:
+                    self.fault(f.TICKET_LIFETIME if self.log.is_tls13() else f.TICKET_LONG, self.log.ticket_lifetime, 0)
         elif kind == tls.SERVER_HELLO_DONE or kind == tls.HELLO_REQUEST:
             if size != 0:
                 self.fault(f.HANDSHAKE_LENGTH, kind, size)
@@ -318,6 +318,8 @@ class MessageReader:
         log.group = keys.group
         log.prime_bits = keys.prime_bits
         log.server_scheme = keys.scheme
+        if keys.explicit:
+            self.fault(f.CURVE_EXPLICIT, 0, 0)
 
     def _certificate_verify(self, data: bytes, start: i64, end: i64) -> None:
         """The scheme of a signature over the handshake; before TLS 1.2 it has none (RFC 4346 section 7.4.8)."""

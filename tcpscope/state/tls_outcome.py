@@ -30,7 +30,7 @@ from tcpscope.state.tls_log import (
 )
 from tcpscope.state.tls_order import C12, S12, check_order, solid
 from tcpscope.state.tls_side import DEAD_PROTOCOL, DEAD_SSL2, LIVE, TlsSide
-from tcpscope.state.tls_weak import check_parameters
+from tcpscope.state.tls_weak import check_parameters, check_unanswered
 from tcpscope.wire import tls
 from tcpscope.wire.tls_hello import DEFECT_CUT, EXT_EARLY_DATA, EXT_NEXT_PROTOCOL, EXT_PSK, EXT_RENEGOTIATION
 
@@ -118,6 +118,8 @@ def assess(log: TlsLog, client: TlsSide | None, server: TlsSide | None, ending: 
         check_repeated_alone(log, client)
     if log.server_hello is None and log.client_hello is not None and client is not None:
         _no_answer(log, client, server, ending, out)
+        if out.fatal or (ending.first == 1 and not ending.lost_server):
+            check_unanswered(log)
     elif not out.completed and log.server_hello is not None:
         _unfinished(log, client, server, ending, out)
     if out.completed:

@@ -10,6 +10,8 @@ from mypy_extensions import i64
 
 from tcpscope.wire.tls_hello import u16
 
+EXPLICIT_PRIME: Final = 1
+EXPLICIT_CHAR2: Final = 2
 NAMED_CURVE: Final = 3
 
 FORM_UNKNOWN: Final = 0
@@ -38,6 +40,7 @@ class ServerKeys:
 
     def __init__(self) -> None:
         self.group: i64 = -1
+        self.explicit: bool = False  # a curve of its own, by its parameters
         self.prime_bits: i64 = 0
         self.scheme: i64 = -1  # with TLS 1.2; before that the kind of key says it all
 
@@ -52,7 +55,10 @@ def parse_server_keys(data: bytes, start: i64, end: i64, exchange: str, schemes:
     if "PSK" in exchange:
         o = _behind(data, o, end)  # psk_identity_hint
     if form == FORM_EC:
-        if o < 0 or o + 4 > end or data[o] != NAMED_CURVE:
+        if o < 0 or o + 4 > end:
+            return keys
+        if data[o] != NAMED_CURVE:
+            keys.explicit = data[o] == EXPLICIT_PRIME or data[o] == EXPLICIT_CHAR2
             return keys
         keys.group = u16(data, o + 1)
         point: i64 = data[o + 3]
