@@ -17,7 +17,7 @@ from tcpscope.cli.main import run
 from tcpscope.cli.twice import Twice
 from tcpscope.options import Options
 from tcpscope.report.ladder import Gap, Ladder, Phase, Row, Subject, ladder, wanted_frames
-from tcpscope.report.ladder_rows import Picker
+from tcpscope.report.ladder_rows import Chooser, Rereader
 from tcpscope.report.ladder_svg import ladder_svg
 from tcpscope.report.ladder_text import ladder_text
 from tcpscope.report.session import Session
@@ -78,9 +78,9 @@ def drawn(path: Path | str, rows: int | None = None, stream: int | None = None) 
         capture.first(Session(options, subject.connection, stream))
         assert subject.report is not None
         assert subject.target is not None
-        picker = Picker(options, subject.target, wanted_frames(subject.report), rows)
-        capture.again(picker)
-        return ladder(subject.report, picker, subject.other_parts)
+        chooser = Chooser(subject.target, wanted_frames(subject.report), rows)
+        capture.again(Rereader(options, {subject.target: (chooser,)}))
+        return ladder(subject.report, chooser, subject.other_parts)
 
 
 # What it teaches

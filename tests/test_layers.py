@@ -39,7 +39,19 @@ LAYERS = {
 HANDED_TO_WIRE = {"tcpscope.capture.frame", "tcpscope.capture.framing"}
 
 # Too slow to load for commands that do not need them.
-HEAVY = {"cryptography", "dask", "distributed", "fsspec", "jinja2", "lz4", "pandas", "plotly", "pyarrow", "zstandard"}
+HEAVY = {
+    "cryptography",
+    "dask",
+    "distributed",
+    "fsspec",
+    "jinja2",
+    "lz4",
+    "pandas",
+    "plotly",
+    "pyarrow",
+    "vl_convert",
+    "zstandard",
+}
 
 # About 400 and about 50, with room for the last line of a table
 MODULE_LINES, FUNCTION_LINES = 450, 75

@@ -60,7 +60,7 @@ class Ladders:
         choosers = {target: Neighbours(target, frames[place]) for place, target, _ in self._subjects if frames[place]}
         if not choosers:
             return result
-        self._read_again(Rereader(options, choosers))
+        self._read_again(Rereader(options, {target: (chooser,) for target, chooser in choosers.items()}))
         drawn = {
             place: (report, choosers[target].chosen()) for place, target, report in self._subjects if target in choosers
         }
@@ -95,7 +95,7 @@ def drawn(path: str, options: Options, target: Target, report: ConnectionReport,
     chooser = Neighbours(target, frames[:FRAMES])
     try:
         with open_source(path) as source:
-            _feed(Rereader(options, {target: chooser}), source.read)
+            _feed(Rereader(options, {target: (chooser,)}), source.read)
     except SourceError:
         return ""
     return _indented(excerpt(report, chooser.chosen(), frames, STYLE))

@@ -65,7 +65,7 @@ def command(
     from tcpscope.cli.twice import Twice
     from tcpscope.report.build import capture_report
     from tcpscope.report.ladder import Subject, ladder, wanted_frames
-    from tcpscope.report.ladder_rows import Picker
+    from tcpscope.report.ladder_rows import Chooser, Rereader
     from tcpscope.report.session import Session
 
     if svg is not None and output is not None:
@@ -80,9 +80,9 @@ def command(
         capture.first(session)
         status = _problems(session, subject, stream)
         if subject.report is not None and subject.target is not None:
-            picker = Picker(options, subject.target, wanted_frames(subject.report), rows, frames)
-            capture.again(picker)
-            drawing = ladder(subject.report, picker, subject.other_parts)
+            chooser = Chooser(subject.target, wanted_frames(subject.report), rows, frames)
+            capture.again(Rereader(options, {subject.target: (chooser,)}))
+            drawing = ladder(subject.report, chooser, subject.other_parts)
             if svg is not None:
                 from tcpscope.report.ladder_svg import ladder_svg
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from tcpscope.report.ladder_rows import EVIDENCE, FOUND, MORE, VITAL, Arrow, Picker, Target, target_of
+from tcpscope.report.ladder_rows import EVIDENCE, FOUND, MORE, VITAL, Arrow, Chooser, Target, target_of
 from tcpscope.report.ladder_words import (
     PHASE_TEXTS,
     Note,
@@ -164,13 +164,13 @@ def wanted_frames(report: ConnectionReport) -> dict[int, int]:
     return wanted
 
 
-def ladder(report: ConnectionReport, picker: Picker, other_parts: Sequence[int] = ()) -> Ladder:
+def ladder(report: ConnectionReport, chooser: Chooser, other_parts: Sequence[int] = ()) -> Ladder:
     """The diagram of a connection from what both readings gave."""
     builder = Builder(report)
-    for arrow in picker.chosen():
+    for arrow in chooser.chosen():
         builder.arrow(arrow)
     builder.end()
-    return Ladder(report, tuple(builder.items), tuple(remarks_of(report, other_parts)), picker.segments)
+    return Ladder(report, tuple(builder.items), tuple(remarks_of(report, other_parts)), chooser.segments)
 
 
 class Builder:

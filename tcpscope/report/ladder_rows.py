@@ -7,10 +7,10 @@ as may have to be shown; what is left out is counted in its place.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from tcpscope.pipeline import CollectorPause, Pipeline
 from tcpscope.state.facts import (
@@ -149,6 +149,39 @@ def _forget(conn: Connection) -> None:
     """What happens to a connection that is over: nothing, it was judged in the first reading."""
 
 
+class Loss(NamedTuple):
+    """A segment that did not arrive, unless its repetition turns out to be needless."""
+
+    sent: Sent
+    resend: Resend
+
+
+def loss_of(conn: Connection, side: int, seg: Segment) -> Loss | None:
+    """The earlier segment that this one, the latest of the connection, repeats, if it was lost.
+
+    It was if its receiver had shown that it lacks it: by a SACK block above it (RFC 2018) or by three duplicate
+    acknowledgements of its first byte (RFC 5681 section 3.2), has acknowledged none of it up to now, and nothing proves
+    later that the repetition was needless.
+    """
+    me, receiver = _sides(conn)[side], _sides(conn)[1 - side].transfer
+    sent = _sending_of(me, seg.seq)
+    if sent is None or receiver is None or sent.sendings != 2:
+        return None
+    sacked = receiver.trouble.sack_high >= 0 and diff(receiver.trouble.sack_high, sent.end) > 0
+    repeated = receiver.trouble.duplicate_run >= DUPLICATES_FOR_FAST and me.una == sent.seq
+    if not (sacked or repeated) or (me.una >= 0 and diff(me.una, sent.seq) > 0):
+        return None
+    resends = me.transfer.trouble.resends if me.transfer is not None else None
+    return Loss(sent, resends[-1]) if resends and resends[-1].frame == seg.frame else None
+
+
+class Observer(Protocol):
+    """What is shown the segments of a connection while the capture is read again."""
+
+    def take(self, conn: Connection, side: int, seg: Segment, analysis: int, window: int) -> None:
+        """The next segment of the connection: what Wireshark says of it, and its window as scaled."""
+
+
 class Chooser:
     """Chooses segments of a connection as they come; :meth:`chosen` is what to draw.
 
@@ -234,25 +267,12 @@ class Chooser:
             self._kept[index] = (rank, arrow)
 
     def _note_loss(self, conn: Connection, side: int, seg: Segment) -> None:
-        """The segment repeats an earlier one. That one was lost if its receiver had shown that it lacks it.
-
-        It has: by a SACK block above it (RFC 2018) or by three duplicate acknowledgements of its first byte (RFC 5681
-        section 3.2), has acknowledged none of it up to now, and nothing proves later that the repetition was needless.
-        """
-        me, receiver = _sides(conn)[side], _sides(conn)[1 - side].transfer
-        sent = _sending_of(me, seg.seq)
-        if sent is None or receiver is None or sent.sendings != 2 or len(self._lost) >= MAX_LOST:
-            return
-        sacked = receiver.trouble.sack_high >= 0 and diff(receiver.trouble.sack_high, sent.end) > 0
-        repeated = receiver.trouble.duplicate_run >= DUPLICATES_FOR_FAST and me.una == sent.seq
-        if not (sacked or repeated) or (me.una >= 0 and diff(me.una, sent.seq) > 0):
-            return
-        first = int(sent.frame)
-        resends = me.transfer.trouble.resends if me.transfer is not None else None
-        if not resends or resends[-1].frame != seg.frame:
-            return
-        for arrow in (arrow for _, arrow in self._kept.values() if arrow.frame == first and arrow.side == side):
-            self._lost.append((arrow, resends[-1]))
+        """Remember the segment that this one repeats, if that was lost."""
+        loss = loss_of(conn, side, seg) if len(self._lost) < MAX_LOST else None
+        if loss is not None:
+            first = int(loss.sent.frame)
+            for arrow in (arrow for _, arrow in self._kept.values() if arrow.frame == first and arrow.side == side):
+                self._lost.append((arrow, loss.resend))
 
     def chosen(self) -> list[Arrow]:
         """The segments to draw, in their order."""
@@ -293,16 +313,16 @@ class Neighbours(Chooser):
 
 
 class Rereader:
-    """Feed the bytes of a capture once more: each segment of a target goes to its chooser."""
+    """Feed the bytes of a capture once more: each segment of a target goes to its observers."""
 
-    def __init__(self, options: Options, choosers: Mapping[Target, Chooser]) -> None:
+    def __init__(self, options: Options, observers: Mapping[Target, Sequence[Observer]]) -> None:
         self.pipeline = Pipeline(
             _forget, options.msl_ns, options.verify_checksums, options.max_connections, False, options.salvage
         )
         self._analyzer = WiresharkAnalyzer()
-        self._keys = frozenset(key for target in choosers for key in (target.key, reverse_key(target.key)))
-        self._choosers = {(target.stream, target.first_frame): chooser for target, chooser in choosers.items()}
-        self._last_frame = max((target.last_frame for target in choosers), default=0)
+        self._keys = frozenset(key for target in observers for key in (target.key, reverse_key(target.key)))
+        self._observers = {(target.stream, target.first_frame): those for target, those in observers.items()}
+        self._last_frame = max((target.last_frame for target in observers), default=0)
 
     def begin_file(self, name: str) -> None:
         """The bytes that come are those of this file."""
@@ -329,7 +349,7 @@ class Rereader:
         self.pipeline.finish()
 
     def _drain(self) -> None:
-        pipeline, analyzer, keys, choosers = self.pipeline, self._analyzer, self._keys, self._choosers
+        pipeline, analyzer, keys, observers = self.pipeline, self._analyzer, self._keys, self._observers
         seg, flows = pipeline.seg, pipeline.flows
         with CollectorPause():
             while pipeline.next_segment():
@@ -337,33 +357,9 @@ class Rereader:
                     continue
                 analysis = analyzer.analyze(seg)
                 conn = flows.current
-                chooser = None if conn is None else choosers.get((conn.stream, conn.first_frame))
-                if conn is not None and chooser is not None:
-                    chooser.take(conn, flows.current_side, seg, analysis, analyzer.window)
-
-
-class Picker(Rereader):
-    """Feed the bytes of the capture once more; :meth:`chosen` is what to draw of one connection. See :class:`Chooser`."""
-
-    def __init__(
-        self,
-        options: Options,
-        target: Target,
-        wanted: Mapping[int, int],
-        most: int | None = None,
-        frames: tuple[int, int] | None = None,
-    ) -> None:
-        self._chooser = Chooser(target, wanted, most, frames)
-        super().__init__(options, {target: self._chooser})
-
-    def chosen(self) -> list[Arrow]:
-        """The segments to draw, in their order."""
-        return self._chooser.chosen()
-
-    @property
-    def segments(self) -> int:
-        """How many segments the connection has."""
-        return self._chooser.segments
+                if conn is not None:
+                    for observer in observers.get((conn.stream, conn.first_frame), ()):
+                        observer.take(conn, flows.current_side, seg, analysis, analyzer.window)
 
 
 def _slots(arrow: Arrow) -> list[int]:

@@ -1,0 +1,203 @@
+"""The graphs of a connection as Vega-Lite specifications: the same for pictures and for pages that can be zoomed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from tcpscope.report.chart_parts import (
+    BLUE,
+    GREEN,
+    GREY,
+    LEGEND_ENTRY,
+    ORANGE,
+    PURPLE,
+    Rows,
+    Spec,
+    TimeAxis,
+    chart_spec,
+    layer,
+    lines,
+    signs,
+    time_axis,
+    tooltip,
+    unit_of,
+    value_axis,
+)
+from tcpscope.report.escape import printable
+from tcpscope.report.graph import Direction, Graph, Point
+from tcpscope.rules import words
+
+SENT: Final = "sent"
+ACKNOWLEDGED: Final = "acknowledged"
+EDGE: Final = "window's edge"
+SACKED: Final = "SACK block"
+LOST: Final = "lost"
+TLS: Final = "TLS handshake"
+
+NAMES: Final = ("client", "server")
+
+
+class Chart(NamedTuple):
+    """One graph. ``key``: sequence-client, sequence-server, rtt, throughput or window; ``spec``: Vega-Lite 5."""
+
+    key: str
+    title: str
+    spec: Spec
+
+
+def charts(graph: Graph, dark: bool = False, width: int = 760) -> list[Chart]:
+    """The graphs that there is data for. ``width``: of the pictures, in pixels."""
+    times = [0, graph.duration_ns]
+    times += [piece.time_ns for direction in graph.directions for piece in (*direction.sent, *direction.marked)]
+    plotter = _Plotter(graph, time_axis(min(times), max(times)), dark, width)
+    drawn = [plotter.sequence(0), plotter.sequence(1), plotter.round_trips(), plotter.throughput(), plotter.windows()]
+    return [chart for chart in drawn if chart is not None]
+
+
+class _Plotter:
+    """Draws one connection's charts, all with the same time axis."""
+
+    def __init__(self, graph: Graph, times: TimeAxis, dark: bool, width: int) -> None:
+        self._graph = graph
+        self._times = times
+        self._dark = dark
+        self._width = width
+        self._columns = max(1, (width - 60) // LEGEND_ENTRY)
+        self._ends = (printable(graph.client, backslash=False), printable(graph.server, backslash=False))
+
+    def _way(self, side: int) -> str:
+        return f"{NAMES[side]} {self._ends[side]} → {NAMES[1 - side]} {self._ends[1 - side]}"
+
+    def _chart(self, key: str, title: str, notes: Sequence[str], layers: list[Spec], height: int) -> Chart:
+        return Chart(key, title, chart_spec(key, title, notes, layers, self._width, height, self._dark))
+
+    def _time_tip(self) -> str:
+        return f"time, {self._times.unit}"
+
+    def sequence(self, side: int) -> Chart | None:
+        """Sequence numbers over time, as tcptrace and Wireshark draw them."""
+        one = self._graph.directions[side]
+        if not (one.sent or one.marked or len(one.acks) > 1):
+            return None
+        at, x = self._times.at, self._times.channel
+        numbers = [number for piece in (*one.sent, *one.marked) for number in (piece.seq, piece.end)]
+        numbers += [] if numbers else [point.value for point in one.acks]
+        low, high = min(numbers), max(numbers)
+        room = max(1, (high - low) // 25)
+        y = value_axis("sequence number, bytes", {"domain": [low - room, high + 2 * room], "nice": False})
+        sent: Rows = [
+            {
+                "t": at(piece.time_ns),
+                "u": at(piece.until_ns),
+                "y": piece.seq,
+                "z": piece.end,
+                "kind": SENT,
+                "frame": piece.frame,
+                "length": piece.end - piece.seq,
+                "segments": piece.segments,
+                "cause": piece.cause,
+            }
+            for piece in (*one.sent, *(piece for piece in one.marked if piece.end > piece.seq))
+        ]
+        tips = tooltip(frame="frame", t=self._time_tip(), y="seq", length="length", cause="cause", segments="segments")
+        kinds = [(SENT, BLUE)] if sent else []
+        layers: list[Spec] = []
+        edges = _steps(one.edges, EDGE, at)
+        acks = _steps(one.acks, ACKNOWLEDGED, at)
+        sacks: Rows = [
+            {"t": at(block.time_ns), "y": block.left, "z": block.right, "kind": SACKED, "frame": block.frame}
+            for block in one.sacks
+        ]
+        kinds += [(ACKNOWLEDGED, GREEN)] if acks else []
+        above = bool(edges) and min(point.value for point in one.edges) > high + 2 * room
+        kinds += [(EDGE, GREY)] if edges and not above else []
+        kinds += [(SACKED, PURPLE)] if sacks else []
+        color = lines(kinds, self._dark, self._columns)
+        step_tips = tooltip(frame="frame", t=self._time_tip(), y="number", kind="what")
+        for rows, style in ((edges, {"strokeDash": [4, 3]}), (acks, {})):
+            if rows and not (above and rows is edges):
+                mark: Spec = {"type": "line", "interpolate": "step-after", "strokeWidth": 1.2} | style
+                layers.append(layer(mark, rows, {"x": x, "y": y, "color": color, "tooltip": step_tips}))
+        if sacks:
+            encoding: Spec = {"x": x, "y": y, "y2": {"field": "z"}, "color": color, "tooltip": step_tips}
+            layers.append(layer({"type": "rule", "strokeWidth": 1.5, "opacity": 0.6}, sacks, encoding))
+        if sent:
+            encoding = {"x": x, "x2": {"field": "u"}, "y": y, "y2": {"field": "z"}, "color": color, "tooltip": tips}
+            layers.append(layer({"type": "rule", "strokeWidth": 2.2, "strokeCap": "round"}, sent, encoding))
+        parts: list[Spec] = [{"layer": layers}] if layers else []
+        marked = list(self._marks(side, low - room))
+        if marked:
+            tips = tooltip(
+                kind="what", frame="frame", t=self._time_tip(), y="seq", length="length", segments="segments"
+            )
+            parts.append(signs(marked, x, y, tips, self._dark, self._columns))
+        notes = [_stands_for(one)] if one.stride > 1 else []
+        notes += ["the receiver's window lies above what is drawn"] if above else []
+        return self._chart(f"sequence-{NAMES[side]}", f"Sequence numbers, {self._way(side)}", notes, parts, 320)
+
+    def _marks(self, side: int, bottom: int) -> Iterator[dict[str, object]]:
+        """What a time–sequence graph points out."""
+        one, at = self._graph.directions[side], self._times.at
+        for kind, pieces in ((LOST, one.lost), ("", one.marked)):
+            for piece in pieces:
+                yield {
+                    "t": at(piece.time_ns),
+                    "y": piece.seq,
+                    "kind": kind or piece.cause,
+                    "frame": piece.frame,
+                    "length": piece.end - piece.seq,
+                    "segments": piece.segments,
+                }
+        for event in one.events:
+            yield {"t": at(event.time_ns), "y": event.seq, "kind": event.kind, "frame": event.frame}
+        for message in self._graph.messages:
+            if message.side == side:
+                yield {"t": at(message.time_ns), "y": bottom, "kind": TLS, "frame": message.frame, "name": message.name}
+
+    def round_trips(self) -> Chart | None:
+        """Round trips from the capture point to both sides and back."""
+        slowest = max((point.value for one in self._graph.directions for point in one.rtt), default=-1)
+        if slowest < 0:
+            return None
+        unit, unit_ns = unit_of(slowest)
+        rows: Rows = []
+        kinds = []
+        for side, color in ((0, BLUE), (1, ORANGE)):
+            points = self._graph.directions[side].rtt
+            kind = f"to the {NAMES[1 - side]} and back"
+            kinds += [(kind, color)] if points else []
+            rows += [
+                {
+                    "t": self._times.at(point.time_ns),
+                    "y": round(point.value / unit_ns, 3),
+                    "kind": kind,
+                    "frame": point.frame,
+                }
+                for point in points
+            ]
+        encoding: Spec = {
+            "x": self._times.channel,
+            "y": value_axis(f"round trip, {unit}", {"zero": True}, "~g"),
+            "color": lines(kinds, self._dark, self._columns),
+            "tooltip": tooltip(frame="frame of the ACK", t=self._time_tip(), y=f"round trip, {unit}", kind="way"),
+        }
+        mark: Spec = {"type": "line", "strokeWidth": 1, "point": {"size": 22, "filled": True}}
+        title = f"Round-trip times from the capture point, {self._ends[0]} and {self._ends[1]}"
+        return self._chart("rtt", title, [], [layer(mark, rows, encoding)], 200)
+
+    def throughput(self) -> Chart | None:
+        """Bytes a second."""
+        return None
+
+    def windows(self) -> Chart | None:
+        """Bytes in flight against the receiver's window."""
+        return None
+
+
+def _steps(points: Sequence[Point], kind: str, at: Callable[[int], float]) -> Rows:
+    return [{"t": at(point.time_ns), "y": point.value, "kind": kind, "frame": point.frame} for point in points]
+
+
+def _stands_for(one: Direction) -> str:
+    return f"each mark stands for up to {words.plural(one.stride, 'segment')}"
