@@ -46,6 +46,37 @@ def frame_range(ctx: click.Context, param: click.Parameter, value: str | None) -
     return int(numbers[0]), int(numbers[1] or MAX_FRAME)
 
 
+def connection_option(command: Command) -> Command:
+    """``--connection``, for commands that draw one."""
+    return click.option(
+        "--connection",
+        "stream",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="This connection (tcp.stream); by default the one with the worst finding, the first of several.",
+    )(command)
+
+
+def join_option(command: Command) -> Command:
+    """``--join``; :func:`joined` does it."""
+    return click.option(
+        "--join",
+        is_flag=True,
+        help="Take several FILEs: one capture that was split while it was taken. Frame numbers count through all of them.",
+    )(command)
+
+
+def joined(files: tuple[str, ...], join: bool) -> tuple[str, ...]:
+    """The files in the order in which they were written."""
+    from tcpscope.capture.join import in_order
+
+    if join:
+        return tuple(part.path for part in in_order(files))
+    if len(files) > 1:
+        raise click.UsageError("Several files need --join: they are then read as one capture.")
+    return files
+
+
 def reading_options(command: Command) -> Command:
     """``--msl``, ``--verify-checksums``, ``--keylog``, ``--max-connections``, ``--salvage``, ``--no-progress``."""
     for option in (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tcpscope.cli.common import collected, color_option, output_option, reading_options
+from tcpscope.cli.common import collected, color_option, join_option, joined, output_option, reading_options
 from tcpscope.cli.output import FAILED, Output, failure
 
 if TYPE_CHECKING:
@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 @click.command(name="explain", short_help="Explain what is said of one segment.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE")
 @click.option("--frame", type=click.IntRange(min=1), required=True, metavar="N", help="The frame to explain.")
-@click.option(
-    "--join",
-    is_flag=True,
-    help="Take several FILEs: one capture that was split while it was taken. Frame numbers count through all of them.",
-)
+@join_option
 @output_option
 @reading_options
 @color_option
@@ -42,17 +38,13 @@ def command(
     FILE is the path of a capture, or - for standard input. It is read twice; what comes from a pipe or a URL is kept in a
     temporary file in between.
     """
-    from tcpscope.capture.join import in_order
     from tcpscope.cli.twice import Twice
     from tcpscope.report.build import capture_report
     from tcpscope.report.explain import Explainer, Finder
     from tcpscope.report.explain_text import explanation_text
     from tcpscope.report.problems import problems_of
 
-    if join:
-        files = tuple(part.path for part in in_order(files))
-    elif len(files) > 1:
-        raise click.UsageError("Several files need --join: they are then read as one capture.")
+    files = joined(files, join)
     with Output(output, files) as out, Twice(files, not no_progress) as capture:
         finder = Finder(options, frame)
         capture.first(finder)

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from tcpscope.errors import OptionError, OutputError
 
@@ -54,7 +54,7 @@ class Output:
 
     def __init__(self, path: str | None, inputs: tuple[str, ...] = ()) -> None:
         self.path = path
-        self._stream: IO[str] = sys.stdout
+        self._stream: TextIO = sys.stdout
         if path is None:
             if sys.stdout is None:
                 raise OutputError("cannot write standard output: it is closed")
@@ -71,6 +71,14 @@ class Output:
         """Write text as it is."""
         try:
             self._stream.write(text)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def write_bytes(self, data: bytes) -> None:
+        """Write data that is no text, after what was written before."""
+        try:
+            self._stream.flush()
+            self._stream.buffer.write(data)
         except OSError as error:
             raise self._failed(error) from error
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tcpscope.cli.common import collected, frame_range, output_option, reading_options
+from tcpscope.cli.common import collected, frame_range, join_option, joined, output_option, reading_options
 from tcpscope.cli.output import FAILED, Output, failure
 
 if TYPE_CHECKING:
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="table: for people, times since the first segment. csv, jsonl: for programs.",
 )
-@click.option(
-    "--join",
-    is_flag=True,
-    help="Take several FILEs: one capture that was split while it was taken. Frame numbers count through all of them.",
-)
+@join_option
 @output_option
 @reading_options
 @collected
@@ -51,17 +47,13 @@ def command(
 
     FILE is the path of a capture, or - for standard input.
     """
-    from tcpscope.capture.join import in_order
     from tcpscope.cli.reading import read_capture
     from tcpscope.crypto.keylog import read_key_logs
     from tcpscope.report.problems import problems_of
     from tcpscope.report.segments import Choice, CsvRows, JsonRows, SegmentLister, TableRows
 
     read_key_logs(options.keylog)  # nothing in the rows depends on it, but a file that is none is told
-    if join:
-        files = tuple(part.path for part in in_order(files))
-    elif len(files) > 1:
-        raise click.UsageError("Several files need --join: they are then read as one capture.")
+    files = joined(files, join)
     with Output(output, files) as out:
         rows: CsvRows | JsonRows | TableRows
         if format_name == "csv":

@@ -6,10 +6,10 @@ A specification is data only: no text in it is an expression, so none that came 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 Spec: TypeAlias = dict[str, object]
-Rows: TypeAlias = list[dict[str, object]]
+Rows: TypeAlias = list[dict[str, Any]]
 
 SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
 
@@ -117,9 +117,16 @@ def value_axis(title: str, scale: Spec | None = None, form: str = "~s") -> Spec:
     return {"field": "y", "type": "quantitative", "title": title, "axis": axis, "scale": scale or {}}
 
 
+def headroom(rows: Rows) -> Spec:
+    """A scale from zero to a little above the highest value."""
+    high = max((row["y"] for row in rows), default=0)
+    return {"domain": [0, high * 1.06 or 1], "nice": False}
+
+
 def legend(columns: int, line: bool) -> Spec:
     """A legend below the picture."""
-    return {"title": None, "orient": "bottom", "columns": columns} | ({"symbolType": "stroke"} if line else {})
+    entries: Spec = {"title": None, "orient": "bottom", "columns": columns}
+    return entries | {"symbolType": "stroke"} if line else entries
 
 
 def tooltip(**titles: str) -> list[Spec]:

@@ -12,10 +12,12 @@ from tcpscope.report.chart_parts import (
     LEGEND_ENTRY,
     ORANGE,
     PURPLE,
+    VERMILION,
     Rows,
     Spec,
     TimeAxis,
     chart_spec,
+    headroom,
     layer,
     lines,
     signs,
@@ -25,14 +27,18 @@ from tcpscope.report.chart_parts import (
     value_axis,
 )
 from tcpscope.report.escape import printable
-from tcpscope.report.graph import Direction, Graph, Point
+from tcpscope.report.graph import ZERO, Direction, Graph, Point
+from tcpscope.report.quantities import SECOND_NS
 from tcpscope.rules import words
 
 SENT: Final = "sent"
+AGAIN: Final = "again or out of order"
 ACKNOWLEDGED: Final = "acknowledged"
 EDGE: Final = "window's edge"
 SACKED: Final = "SACK block"
 LOST: Final = "lost"
+FLIGHT: Final = "in flight"
+WINDOW: Final = "receiver's window"
 TLS: Final = "TLS handshake"
 
 NAMES: Final = ("client", "server")
@@ -84,7 +90,7 @@ class _Plotter:
         numbers = [number for piece in (*one.sent, *one.marked) for number in (piece.seq, piece.end)]
         numbers += [] if numbers else [point.value for point in one.acks]
         low, high = min(numbers), max(numbers)
-        room = max(1, (high - low) // 25)
+        room = max(2, (high - low) // 25)
         y = value_axis("sequence number, bytes", {"domain": [low - room, high + 2 * room], "nice": False})
         sent: Rows = [
             {
@@ -92,7 +98,7 @@ class _Plotter:
                 "u": at(piece.until_ns),
                 "y": piece.seq,
                 "z": piece.end,
-                "kind": SENT,
+                "kind": AGAIN if piece.cause else SENT,
                 "frame": piece.frame,
                 "length": piece.end - piece.seq,
                 "segments": piece.segments,
@@ -101,7 +107,8 @@ class _Plotter:
             for piece in (*one.sent, *(piece for piece in one.marked if piece.end > piece.seq))
         ]
         tips = tooltip(frame="frame", t=self._time_tip(), y="seq", length="length", cause="cause", segments="segments")
-        kinds = [(SENT, BLUE)] if sent else []
+        kinds = [(SENT, BLUE)] if one.sent else []
+        kinds += [(AGAIN, VERMILION)] if len(sent) > len(one.sent) else []
         layers: list[Spec] = []
         edges = _steps(one.edges, EDGE, at)
         acks = _steps(one.acks, ACKNOWLEDGED, at)
@@ -178,7 +185,7 @@ class _Plotter:
             ]
         encoding: Spec = {
             "x": self._times.channel,
-            "y": value_axis(f"round trip, {unit}", {"zero": True}, "~g"),
+            "y": value_axis(f"round trip, {unit}", headroom(rows), ",.6~f"),
             "color": lines(kinds, self._dark, self._columns),
             "tooltip": tooltip(frame="frame of the ACK", t=self._time_tip(), y=f"round trip, {unit}", kind="way"),
         }
@@ -187,12 +194,72 @@ class _Plotter:
         return self._chart("rtt", title, [], [layer(mark, rows, encoding)], 200)
 
     def throughput(self) -> Chart | None:
-        """Bytes a second."""
-        return None
+        """Bytes a second: what is new above the axis for both sides, what is sent again in colours of its own."""
+        graph, width_ns = self._graph, self._graph.bin_ns
+        kinds, rows = [], []
+        for side, new_color, resent_color in ((0, BLUE, VERMILION), (1, ORANGE, PURPLE)):
+            for kind, color, place in (
+                (f"{NAMES[side]}: new", new_color, 1),
+                (f"{NAMES[side]}: sent again", resent_color, 2),
+            ):
+                steps = _rates({one.number: one[place] for one in graph.directions[side].bins}, width_ns)
+                kinds += [(kind, color)] if steps else []
+                rows += [{"t": self._times.at(time_ns), "y": rate, "kind": kind} for time_ns, rate in steps]
+        if not rows:
+            return None
+        encoding: Spec = {
+            "x": self._times.channel,
+            "y": value_axis("bytes per second", headroom(rows)),
+            "color": lines(kinds, self._dark, self._columns),
+            "tooltip": tooltip(t=f"from, {self._times.unit}", y="bytes per second", kind="what"),
+        }
+        mark: Spec = {"type": "line", "interpolate": "step-after", "strokeWidth": 1.4}
+        ends = f"client {self._ends[0]} and server {self._ends[1]}"
+        notes = [f"payload in spans of {words.span(width_ns)}"]
+        return self._chart("throughput", f"Throughput, {ends}", notes, [layer(mark, rows, encoding)], 200)
 
     def windows(self) -> Chart | None:
-        """Bytes in flight against the receiver's window."""
-        return None
+        """Bytes in flight against the receiver's window, for the side that sent more."""
+        side = max((0, 1), key=lambda side: sum(one.new for one in self._graph.directions[side].bins))
+        one = self._graph.directions[side]
+        if len(one.flight) < 2:
+            return None
+        at = self._times.at
+        flight = _steps(one.flight, FLIGHT, at)
+        windows = _steps(one.windows, WINDOW, at)
+        kinds = [(FLIGHT, BLUE), *([(WINDOW, GREEN)] if windows else [])]
+        color = lines(kinds, self._dark, self._columns)
+        x, y = self._times.channel, value_axis("bytes", headroom(flight + windows))
+        tips = tooltip(frame="frame", t=self._time_tip(), y="bytes", kind="what")
+        encoding: Spec = {"x": x, "y": y, "color": color, "tooltip": tips}
+        step: Spec = {"type": "line", "interpolate": "step-after", "strokeWidth": 1.4}
+        parts: list[Spec] = [{"layer": [layer(step, rows, encoding) for rows in (flight, windows) if rows]}]
+        zero: Rows = [
+            {"t": at(event.time_ns), "y": 0, "kind": event.kind, "frame": event.frame}
+            for event in one.events
+            if event.kind == ZERO
+        ]
+        if zero:
+            parts.append(signs(zero, x, y, tips, self._dark, self._columns))
+        notes = (
+            [] if windows else ["the receiver's window is not known: the capture lacks the handshake that scales it"]
+        )
+        return self._chart("window", f"Bytes in flight, {self._way(side)}", notes, parts, 200)
+
+
+def _rates(sizes: dict[int, int], width_ns: int) -> list[tuple[int, int]]:
+    """Bytes a second from each time on, where that changes; empty if there are none."""
+    rates: list[tuple[int, int]] = []
+    if not any(sizes.values()):
+        return rates
+    for index in sorted(index for index, size in sizes.items() if size):
+        start = index * width_ns
+        if not rates or rates[-1][0] != start:
+            rates += [] if index == 0 else [(start, 0)]
+            rates.append((start, 0))
+        rates[-1] = (start, sizes[index] * SECOND_NS // width_ns)
+        rates.append((start + width_ns, 0))
+    return rates
 
 
 def _steps(points: Sequence[Point], kind: str, at: Callable[[int], float]) -> Rows:

@@ -20,15 +20,25 @@ WHOLE: Final = ("$schema", "background", "config")
 """Keys that only the outermost specification may have."""
 
 
+def ready() -> None:
+    """See whether pictures can be drawn here.
+
+    :raises OptionError: the library is missing.
+    """
+    try:
+        import vl_convert  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise OptionError("drawing graphs needs pip install 'tcpscope[html]'") from error
+
+
 def picture(charts: Sequence[Chart], header: str, form: str, dark: bool = False) -> bytes:
     """The charts below each other, under one line. ``form``: svg (in UTF-8) or png.
 
     :raises OptionError: the library is missing.
     """
-    try:
-        import vl_convert  # noqa: PLC0415
-    except ImportError as error:
-        raise OptionError("drawing graphs needs pip install 'tcpscope[html]'") from error
+    ready()
+    import vl_convert  # noqa: PLC0415
+
     spec = stacked(charts, header, dark)
     if form == "png":
         return bytes(vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=SCALE, allowed_base_urls=[]))

@@ -76,9 +76,9 @@ class Event(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """Bytes sent in one span of time: ``index`` times the width of a bin after the start."""
+    """Bytes sent in one span of time, which begins ``number`` times the width of a bin after the start."""
 
-    index: int
+    number: int
     new: int
     resent: int
 
@@ -217,8 +217,9 @@ class _Side:
 
     def direction(self, bins: tuple[Bin, ...]) -> Direction:
         """All that was collected."""
-        series = (self.sent, self.acks, self.edges, self.sacks, self.flight, self.windows, self.rtt, self.lost)
-        strides = [one.stride for one in (*series, *self.marked.values(), *self.events.values())]
+        strides = [self.sent.stride, self.acks.stride, self.edges.stride, self.sacks.stride, self.lost.stride]
+        strides += [self.flight.stride, self.windows.stride, self.rtt.stride]
+        strides += [one.stride for one in self.marked.values()] + [one.stride for one in self.events.values()]
         return Direction(
             sent=tuple(self.sent.items),
             marked=tuple(sorted(piece for kind in self.marked.values() for piece in kind.items)),
