@@ -102,11 +102,12 @@ def _format_of(output: str | None, name: str | None) -> str:
     return name or suffix or "svg"
 
 
-def _header(report: ConnectionReport, name: str) -> str:
+def _header(report: ConnectionReport, name: str) -> list[str]:
+    """What the picture shows, in two lines."""
     from tcpscope.report.quantities import day_and_time
     from tcpscope.rules.words import span
 
-    return (
-        f"Connection {report.stream} of {PurePath(name).name or name}: {report.client} → {report.server}, "
-        f"{day_and_time(report.start_ns)}, {span(report.duration_ns)}"
-    )
+    return [
+        f"Connection {report.stream} of {PurePath(name).name or name}",
+        f"{report.client} → {report.server}, {day_and_time(report.start_ns)}, {span(report.duration_ns)}",
+    ]

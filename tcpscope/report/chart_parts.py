@@ -13,7 +13,7 @@ Rows: TypeAlias = list[dict[str, Any]]
 
 SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
 
-LEGEND_ENTRY: Final = 150  # pixels
+LEGEND_ENTRY: Final = 125  # pixels
 MARGIN: Final = 96  # what axis and padding take of a picture's width
 Y_AXIS: Final = 56
 
@@ -125,7 +125,7 @@ def headroom(rows: Rows) -> Spec:
 
 def legend(columns: int, line: bool) -> Spec:
     """A legend below the picture."""
-    entries: Spec = {"title": None, "orient": "bottom", "columns": columns}
+    entries: Spec = {"title": None, "orient": "bottom", "columns": columns, "symbolOpacity": 1}
     return entries | {"symbolType": "stroke"} if line else entries
 
 
@@ -159,7 +159,7 @@ def signs(rows: Rows, x: Spec, y: Spec, tips: list[Spec], dark: bool, columns: i
         "color": {"field": "kind", "type": "nominal", "scale": color, "legend": key},
         "tooltip": tips,
     }
-    return layer({"type": "point", "filled": False, "size": 70, "strokeWidth": 1.8}, rows, encoding)
+    return layer({"type": "point", "filled": False, "size": 70, "strokeWidth": 1.8, "opacity": 1}, rows, encoding)
 
 
 def chart_spec(
@@ -199,5 +199,6 @@ def config(dark: bool) -> Spec:
             "titleColor": ink,
             "titleFontWeight": "normal",
         },
-        "legend": {"labelColor": ink, "labelLimit": 260, "symbolStrokeWidth": 1.8, "columnPadding": 14},
+        "legend": {"labelColor": ink, "labelLimit": 260, "symbolStrokeWidth": 1.8, "columnPadding": 14}
+        | {"layout": {"bottom": {"anchor": "start", "direction": "vertical", "margin": 4}}},
     }

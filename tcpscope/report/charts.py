@@ -41,6 +41,12 @@ FLIGHT: Final = "in flight"
 WINDOW: Final = "receiver's window"
 TLS: Final = "TLS handshake"
 
+FIN_ALONE: Final = 2
+TALL: Final = 320
+LOW: Final = 190
+SOME: Final = 8
+"""Segments that are not many: they do with a low picture."""
+
 NAMES: Final = ("client", "server")
 
 
@@ -84,7 +90,8 @@ class _Plotter:
     def sequence(self, side: int) -> Chart | None:
         """Sequence numbers over time, as tcptrace and Wireshark draw them."""
         one = self._graph.directions[side]
-        if not (one.sent or one.marked or len(one.acks) > 1):
+        # An acknowledgement of SYN and FIN alone says nothing; of more, where the capture lacks what was sent, it does.
+        if not (one.sent or one.marked) and (not one.acks or one.acks[-1].value - one.acks[0].value <= FIN_ALONE):
             return None
         at, x = self._times.at, self._times.channel
         numbers = [number for piece in (*one.sent, *one.marked) for number in (piece.seq, piece.end)]
@@ -133,17 +140,18 @@ class _Plotter:
             encoding = {"x": x, "x2": {"field": "u"}, "y": y, "y2": {"field": "z"}, "color": color, "tooltip": tips}
             layers.append(layer({"type": "rule", "strokeWidth": 2.2, "strokeCap": "round"}, sent, encoding))
         parts: list[Spec] = [{"layer": layers}] if layers else []
-        marked = list(self._marks(side, low - room))
+        marked = list(self._marks(side, low - room / 2))
         if marked:
             tips = tooltip(
                 kind="what", frame="frame", t=self._time_tip(), y="seq", length="length", segments="segments"
             )
             parts.append(signs(marked, x, y, tips, self._dark, self._columns))
+        height = TALL if len(sent) + len(acks) > SOME else LOW
         notes = [_stands_for(one)] if one.stride > 1 else []
         notes += ["the receiver's window lies above what is drawn"] if above else []
-        return self._chart(f"sequence-{NAMES[side]}", f"Sequence numbers, {self._way(side)}", notes, parts, 320)
+        return self._chart(f"sequence-{NAMES[side]}", f"Sequence numbers, {self._way(side)}", notes, parts, height)
 
-    def _marks(self, side: int, bottom: int) -> Iterator[dict[str, object]]:
+    def _marks(self, side: int, bottom: float) -> Iterator[dict[str, object]]:
         """What a time–sequence graph points out."""
         one, at = self._graph.directions[side], self._times.at
         for kind, pieces in ((LOST, one.lost), ("", one.marked)):
@@ -189,9 +197,9 @@ class _Plotter:
             "color": lines(kinds, self._dark, self._columns),
             "tooltip": tooltip(frame="frame of the ACK", t=self._time_tip(), y=f"round trip, {unit}", kind="way"),
         }
-        mark: Spec = {"type": "line", "strokeWidth": 1, "point": {"size": 22, "filled": True}}
+        mark: Spec = {"type": "line", "strokeWidth": 1, "opacity": 0.5, "point": {"size": 18, "opacity": 1}}
         title = f"Round-trip times from the capture point, {self._ends[0]} and {self._ends[1]}"
-        return self._chart("rtt", title, [], [layer(mark, rows, encoding)], 200)
+        return self._chart("rtt", title, [], [layer(mark, rows, encoding)], LOW)
 
     def throughput(self) -> Chart | None:
         """Bytes a second: what is new above the axis for both sides, what is sent again in colours of its own."""
@@ -216,7 +224,7 @@ class _Plotter:
         mark: Spec = {"type": "line", "interpolate": "step-after", "strokeWidth": 1.4}
         ends = f"client {self._ends[0]} and server {self._ends[1]}"
         notes = [f"payload in spans of {words.span(width_ns)}"]
-        return self._chart("throughput", f"Throughput, {ends}", notes, [layer(mark, rows, encoding)], 200)
+        return self._chart("throughput", f"Throughput, {ends}", notes, [layer(mark, rows, encoding)], LOW)
 
     def windows(self) -> Chart | None:
         """Bytes in flight against the receiver's window, for the side that sent more."""
@@ -244,7 +252,7 @@ class _Plotter:
         notes = (
             [] if windows else ["the receiver's window is not known: the capture lacks the handshake that scales it"]
         )
-        return self._chart("window", f"Bytes in flight, {self._way(side)}", notes, parts, 200)
+        return self._chart("window", f"Bytes in flight, {self._way(side)}", notes, parts, LOW)
 
 
 def _rates(sizes: dict[int, int], width_ns: int) -> list[tuple[int, int]]:

@@ -31,8 +31,8 @@ def ready() -> None:
         raise OptionError("drawing graphs needs pip install 'tcpscope[html]'") from error
 
 
-def picture(charts: Sequence[Chart], header: str, form: str, dark: bool = False) -> bytes:
-    """The charts below each other, under one line. ``form``: svg (in UTF-8) or png.
+def picture(charts: Sequence[Chart], header: Sequence[str], form: str, dark: bool = False) -> bytes:
+    """The charts below each other, under a title and further lines. ``form``: svg (in UTF-8) or png.
 
     :raises OptionError: the library is missing.
     """
@@ -45,9 +45,17 @@ def picture(charts: Sequence[Chart], header: str, form: str, dark: bool = False)
     return str(vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE, allowed_base_urls=[])).encode()
 
 
-def stacked(charts: Sequence[Chart], header: str, dark: bool) -> Spec:
+def stacked(charts: Sequence[Chart], header: Sequence[str], dark: bool) -> Spec:
     """One specification of all charts."""
-    title: Spec = {"text": printable(header, backslash=False), "anchor": "start", "fontSize": 15, "color": INK[dark]}
+    text, *more = (printable(line, backslash=False) for line in header)
+    title: Spec = {
+        "text": text,
+        "subtitle": more,
+        "anchor": "start",
+        "fontSize": 15,
+        "offset": 16,
+        "color": INK[dark],
+    }
     whole = {key: charts[0].spec[key] for key in WHOLE}
     parts = [{key: value for key, value in chart.spec.items() if key not in WHOLE} for chart in charts]
     return {"title": title, "vconcat": parts, "spacing": 28, "padding": 14, **whole}
