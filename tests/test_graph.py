@@ -219,14 +219,14 @@ def test_a_long_connection_stays_small_and_loses_nothing() -> None:
     server = graph.directions[1]
     check_bounds(server)
     assert len(server.sent) >= POINTS // 2
-    assert server.stride == 8
+    assert server.strides.sent == 8
     assert sum(piece.segments for piece in server.sent) == 5000
     assert server.sent[0].seq == 1
     assert server.sent[-1].end == 5_000_001
     assert all(one.end == two.seq for one, two in pairwise(server.sent))
     assert sum(one.new for one in server.bins) == 5_000_000
     (chart,) = [chart for chart in charts(graph) if chart.key == "sequence-server"]
-    assert "each mark stands for up to 8 segments" in json.dumps(chart.spec["title"])
+    assert "each line stands for up to 8 segments in a row" in json.dumps(chart.spec["title"])
 
 
 def test_what_is_marked_is_thinned_only_beyond_a_bound_of_its_own() -> None:

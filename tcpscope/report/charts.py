@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from tcpscope.report.chart_parts import (
@@ -84,6 +84,16 @@ class _Plotter:
     def _chart(self, key: str, title: str, notes: Sequence[str], layers: list[Spec], height: int) -> Chart:
         return Chart(key, title, chart_spec(key, title, notes, layers, self._width, height, self._dark))
 
+    def _steps(self, points: Sequence[Point], kind: str) -> Rows:
+        """Values that hold until the next one, the last to the end."""
+        if not points:
+            return []
+        last = points[-1]._replace(time_ns=max(points[-1].time_ns, self._graph.duration_ns))
+        return [
+            {"t": self._times.at(point.time_ns), "y": point.value, "kind": kind, "frame": point.frame}
+            for point in (*points, last)
+        ]
+
     def _time_tip(self) -> str:
         return f"time, {self._times.unit}"
 
@@ -117,8 +127,8 @@ class _Plotter:
         kinds = [(SENT, BLUE)] if one.sent else []
         kinds += [(AGAIN, VERMILION)] if len(sent) > len(one.sent) else []
         layers: list[Spec] = []
-        edges = _steps(one.edges, EDGE, at)
-        acks = _steps(one.acks, ACKNOWLEDGED, at)
+        edges = self._steps(one.edges, EDGE)
+        acks = self._steps(one.acks, ACKNOWLEDGED)
         sacks: Rows = [
             {"t": at(block.time_ns), "y": block.left, "z": block.right, "kind": SACKED, "frame": block.frame}
             for block in one.sacks
@@ -143,32 +153,31 @@ class _Plotter:
         marked = list(self._marks(side, low - room / 2))
         if marked:
             tips = tooltip(
-                kind="what", frame="frame", t=self._time_tip(), y="seq", length="length", segments="segments"
+                name="what", frame="frame", t=self._time_tip(), y="seq", length="length", segments="segments"
             )
             parts.append(signs(marked, x, y, tips, self._dark, self._columns))
         height = TALL if len(sent) + len(acks) > SOME else LOW
-        notes = [_stands_for(one)] if one.stride > 1 else []
+        notes = _thinned(one)
         notes += ["the receiver's window lies above what is drawn"] if above else []
         return self._chart(f"sequence-{NAMES[side]}", f"Sequence numbers, {self._way(side)}", notes, parts, height)
 
     def _marks(self, side: int, bottom: float) -> Iterator[dict[str, object]]:
         """What a time–sequence graph points out."""
-        one, at = self._graph.directions[side], self._times.at
+        one = self._graph.directions[side]
         for kind, pieces in ((LOST, one.lost), ("", one.marked)):
             for piece in pieces:
-                yield {
-                    "t": at(piece.time_ns),
-                    "y": piece.seq,
-                    "kind": kind or piece.cause,
-                    "frame": piece.frame,
-                    "length": piece.end - piece.seq,
-                    "segments": piece.segments,
-                }
+                row = self._sign(kind or piece.cause, piece.time_ns, piece.seq, piece.frame)
+                yield row | {"length": piece.end - piece.seq, "segments": piece.segments}
         for event in one.events:
-            yield {"t": at(event.time_ns), "y": event.seq, "kind": event.kind, "frame": event.frame}
+            yield self._sign(event.kind, event.time_ns, event.seq, event.frame)
         for message in self._graph.messages:
             if message.side == side:
-                yield {"t": at(message.time_ns), "y": bottom, "kind": TLS, "frame": message.frame, "name": message.name}
+                yield self._sign(TLS, message.time_ns, bottom, message.frame) | {"name": message.name}
+
+    def _sign(self, kind: str, time_ns: int, y: float, frame: int) -> dict[str, object]:
+        """The row of a sign, with all that is said of any."""
+        at = self._times.at(time_ns)
+        return {"t": at, "y": y, "kind": kind, "name": kind, "frame": frame, "length": 0, "segments": 1}
 
     def round_trips(self) -> Chart | None:
         """Round trips from the capture point to both sides and back."""
@@ -199,7 +208,9 @@ class _Plotter:
         }
         mark: Spec = {"type": "line", "strokeWidth": 1, "opacity": 0.5, "point": {"size": 18, "opacity": 1}}
         title = f"Round-trip times from the capture point, {self._ends[0]} and {self._ends[1]}"
-        return self._chart("rtt", title, [], [layer(mark, rows, encoding)], LOW)
+        most = max(one.strides.rtt for one in self._graph.directions)
+        notes = [f"each point is the longest of up to {most:,}"] if most > 1 else []
+        return self._chart("rtt", title, notes, [layer(mark, rows, encoding)], LOW)
 
     def throughput(self) -> Chart | None:
         """Bytes a second: what is new above the axis for both sides, what is sent again in colours of its own."""
@@ -233,8 +244,8 @@ class _Plotter:
         if len(one.flight) < 2:
             return None
         at = self._times.at
-        flight = _steps(one.flight, FLIGHT, at)
-        windows = _steps(one.windows, WINDOW, at)
+        flight = self._steps(one.flight, FLIGHT)
+        windows = self._steps(one.windows, WINDOW)
         kinds = [(FLIGHT, BLUE), *([(WINDOW, GREEN)] if windows else [])]
         color = lines(kinds, self._dark, self._columns)
         x, y = self._times.channel, value_axis("bytes", headroom(flight + windows))
@@ -252,6 +263,8 @@ class _Plotter:
         notes = (
             [] if windows else ["the receiver's window is not known: the capture lacks the handshake that scales it"]
         )
+        most = max(one.strides.flight, one.strides.windows)
+        notes += [f"of up to {most:,} in a row, the most in flight and the smallest window"] if most > 1 else []
         return self._chart("window", f"Bytes in flight, {self._way(side)}", notes, parts, LOW)
 
 
@@ -270,9 +283,8 @@ def _rates(sizes: dict[int, int], width_ns: int) -> list[tuple[int, int]]:
     return rates
 
 
-def _steps(points: Sequence[Point], kind: str, at: Callable[[int], float]) -> Rows:
-    return [{"t": at(point.time_ns), "y": point.value, "kind": kind, "frame": point.frame} for point in points]
-
-
-def _stands_for(one: Direction) -> str:
-    return f"each mark stands for up to {words.plural(one.stride, 'segment')}"
+def _thinned(one: Direction) -> list[str]:
+    """What is left out of a time–sequence graph."""
+    lines, marks = one.strides.sent, one.strides.marked
+    notes = [f"each line stands for up to {lines:,} segments in a row"] if lines > 1 else []
+    return [*notes, f"each sign for up to {marks:,} of its kind"] if marks > 1 else notes

@@ -92,6 +92,20 @@ class Message(NamedTuple):
     frame: int
 
 
+class Strides(NamedTuple):
+    """How many things an item of the longer series stands for at most.
+
+    Of several values ``flight`` and ``rtt`` keep the largest and ``windows`` the smallest; ``marked`` keeps the first of
+    several segments, losses or events of a kind.
+    """
+
+    sent: int
+    marked: int
+    rtt: int
+    flight: int
+    windows: int
+
+
 @dataclass(frozen=True, slots=True)
 class Direction:
     """What one side sent, and what the other side, its receiver, said of it.
@@ -99,7 +113,7 @@ class Direction:
     ``sent``: data in order; ``marked``: segments that have a cause, also without data; ``lost``: those that the capture
     proves did not arrive. ``acks``: each step of the receiver's acknowledgement number; ``edges``: of the edge of its window.
     ``flight``: bytes sent and not acknowledged; ``windows``: the receiver's window as scaled. ``rtt``: from the capture point
-    to the receiver and back. ``stride``: how many things an item stands for at most.
+    to the receiver and back. ``strides``: how many things an item of a series stands for.
     """
 
     sent: tuple[Piece, ...]
@@ -113,7 +127,7 @@ class Direction:
     windows: tuple[Point, ...]
     rtt: tuple[Point, ...]
     bins: tuple[Bin, ...]
-    stride: int
+    strides: Strides
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +231,10 @@ class _Side:
 
     def direction(self, bins: tuple[Bin, ...]) -> Direction:
         """All that was collected."""
-        strides = [self.sent.stride, self.acks.stride, self.edges.stride, self.sacks.stride, self.lost.stride]
-        strides += [self.flight.stride, self.windows.stride, self.rtt.stride]
-        strides += [one.stride for one in self.marked.values()] + [one.stride for one in self.events.values()]
+        causes = (one.stride for one in self.marked.values())
+        events = (one.stride for one in self.events.values())
+        marked = max((self.lost.stride, *causes, *events))
+        strides = Strides(self.sent.stride, marked, self.rtt.stride, self.flight.stride, self.windows.stride)
         return Direction(
             sent=tuple(self.sent.items),
             marked=tuple(sorted(piece for kind in self.marked.values() for piece in kind.items)),
@@ -232,7 +247,7 @@ class _Side:
             windows=tuple(self.windows.items),
             rtt=tuple(self.rtt.items),
             bins=bins,
-            stride=max(strides),
+            strides=strides,
         )
 
 
