@@ -171,6 +171,13 @@ def test_the_window_of_an_unknown_scale_is_not_drawn() -> None:
     assert "not known" in json.dumps(window.spec["title"])
 
 
+def test_a_window_that_dwarfs_what_is_in_flight_is_said_and_not_drawn() -> None:
+    graph = written(HANDSHAKE + "+.01 C > S P. (100)\n+.01 S > C .\n+.01 C > S P. (100)\n+.01 S > C .\n")
+    window = next(chart for chart in charts(graph) if chart.key == "window")
+    assert {row["kind"] for row in rows(window)} == {"in flight"}
+    assert "above what is drawn: 65.5 kB at least" in json.dumps(window.spec["title"])
+
+
 def test_a_chart_without_data_is_left_out() -> None:
     assert keys(written("# A SYN.\n0.0 C > S S <mss 1460>\n")) == []
     assert keys(sample("refused")) == []

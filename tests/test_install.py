@@ -78,6 +78,10 @@ def test_data_files_are_beside_the_code() -> None:
     assert list((PACKAGE / "report").glob("*.json"))
 
 
+DISTRIBUTIONS = {"vl_convert": "vl-convert-python"}
+"""Modules that come in a package of another name."""
+
+
 def third_party_imports(path: Path) -> set[str]:
     """Top-level names of the packages that a file imports from elsewhere."""
     names: set[str] = set()
@@ -86,6 +90,7 @@ def third_party_imports(path: Path) -> set[str]:
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add(str(node.module).split(".")[0])
+    names = {DISTRIBUTIONS.get(name, name) for name in names}
     return names - sys.stdlib_module_names - {"tcpscope"}
 
 

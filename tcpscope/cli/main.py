@@ -20,7 +20,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("check", "check", "Check captures against a policy, as a linter does."),
     ("diff", "diff", "Compare two captures, or two reports of analyze --format json."),
     ("show", "show", "Draw a connection as a ladder diagram."),
-    ("plot", "plot", "Draw graphs of a connection: sequence numbers, round trips, throughput."),
+    ("plot", "plot", "Draw graphs of a connection, as SVG or PNG."),
     ("explain", "explain", "Explain what is said of one segment."),
     ("segments", "segments", "List the TCP segments of a capture, one a row."),
     ("rules", "rules", "List all rules."),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tcpscope.report.model import ConnectionReport
 
 
-@click.command(name="plot", short_help="Draw graphs of a connection: sequence numbers, round trips, throughput.")
+@click.command(name="plot", short_help="Draw graphs of a connection, as SVG or PNG.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE")
 @connection_option
 @click.option(

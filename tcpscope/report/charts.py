@@ -28,7 +28,7 @@ from tcpscope.report.chart_parts import (
 )
 from tcpscope.report.escape import printable
 from tcpscope.report.graph import ZERO, Direction, Graph, Point
-from tcpscope.report.quantities import SECOND_NS
+from tcpscope.report.quantities import SECOND_NS, size
 from tcpscope.rules import words
 
 SENT: Final = "sent"
@@ -42,6 +42,7 @@ WINDOW: Final = "receiver's window"
 TLS: Final = "TLS handshake"
 
 FIN_ALONE: Final = 2
+WIDE: Final = 10
 TALL: Final = 320
 LOW: Final = 190
 SOME: Final = 8
@@ -245,7 +246,10 @@ class _Plotter:
             return None
         at = self._times.at
         flight = self._steps(one.flight, FLIGHT)
-        windows = self._steps(one.windows, WINDOW)
+        # A window that dwarfs what is in flight limits nothing, and would leave nothing to see of it.
+        smallest = min((point.value for point in one.windows), default=0)
+        wide = smallest > WIDE * max(point.value for point in one.flight)
+        windows = [] if wide else self._steps(one.windows, WINDOW)
         kinds = [(FLIGHT, BLUE), *([(WINDOW, GREEN)] if windows else [])]
         color = lines(kinds, self._dark, self._columns)
         x, y = self._times.channel, value_axis("bytes", headroom(flight + windows))
@@ -260,9 +264,11 @@ class _Plotter:
         ]
         if zero:
             parts.append(signs(zero, x, y, tips, self._dark, self._columns))
-        notes = (
-            [] if windows else ["the receiver's window is not known: the capture lacks the handshake that scales it"]
-        )
+        notes = []
+        if wide:
+            notes = [f"the receiver's window lies above what is drawn: {size(smallest)} at least"]
+        elif not windows:
+            notes = ["the receiver's window is not known: the capture lacks the handshake that scales it"]
         most = max(one.strides.flight, one.strides.windows)
         notes += [f"of up to {most:,} in a row, the most in flight and the smallest window"] if most > 1 else []
         return self._chart("window", f"Bytes in flight, {self._way(side)}", notes, parts, LOW)
