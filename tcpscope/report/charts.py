@@ -279,7 +279,7 @@ def _rates(sizes: dict[int, int], width_ns: int) -> list[tuple[int, int]]:
     rates: list[tuple[int, int]] = []
     if not any(sizes.values()):
         return rates
-    for index in sorted(index for index, size in sizes.items() if size):
+    for index in sorted(index for index, count in sizes.items() if count):
         start = index * width_ns
         if not rates or rates[-1][0] != start:
             rates += [] if index == 0 else [(start, 0)]
