@@ -400,9 +400,9 @@ class FlowTable:
 
 
 def slot_of(source: i64, target: i64) -> i64:
-    """The same for both directions; of neighbouring addresses and ports not the same."""
-    both: i64 = source + target
-    return (both ^ both >> 16) & (RECENT - 1)
+    """The same for both directions; others for neighbouring addresses and ports, which a prime spreads over all bits."""
+    both: i64 = source + target  # below 2**49
+    return (both * 7919 >> 10) & (RECENT - 1)
 
 
 def _leave(connections: list[Connection]) -> None:

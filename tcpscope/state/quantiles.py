@@ -78,7 +78,20 @@ def bucket_of(value: i64) -> i64:
     while mantissa >= 16384:
         mantissa >>= 8
         shift += 8
-    while mantissa >= 64:
+    # Six bits are to be left of now up to fourteen.
+    if mantissa >= 1024:
+        mantissa >>= 5
+        shift += 5
+    if mantissa >= 512:
+        mantissa >>= 4
+        shift += 4
+    elif mantissa >= 256:
+        mantissa >>= 3
+        shift += 3
+    elif mantissa >= 128:
+        mantissa >>= 2
+        shift += 2
+    elif mantissa >= 64:
         mantissa >>= 1
         shift += 1
     return (shift + (mantissa >> 5)) * 32 + (mantissa & 31)
