@@ -117,9 +117,10 @@ class Session:
             return
         found: i64 = symptom(conn, self._msl_ns)
         code: i64 = found >> 1
-        if code != NONE and self._symptoms[code] == 0:
+        before: int = self._symptoms[code]
+        if code != NONE and before == 0:
             self._tally.first(conn, found)
-        self._symptoms[code] += 1
+        self._symptoms[code] = before + 1
         opinion: Opinion | None = self._judge.opinion(conn)
         if opinion is not None and not self._threshold.passes(opinion.severity, conn.stream):
             opinion.connections += 1

@@ -68,7 +68,8 @@ def place(rows: list[list[int]], value: i64) -> None:
     if len(counts) == 0:
         counts = [0] * 32
         rows[row] = counts
-    counts[bucket & 31] += 1
+    before: int = counts[bucket & 31]  # with += mypyc would add objects
+    counts[bucket & 31] = before + 1
 
 
 def bucket_of(value: i64) -> i64:

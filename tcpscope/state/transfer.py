@@ -238,7 +238,10 @@ def _retire(p: Transfer, ack: i64, now: i64) -> None:
     sample: i64 = -1
     sent: Sent | None = p.oldest
     while sent is not None and diff(ack, sent.end) >= 0:
-        sample = now - sent.time_ns if sent.sendings == 1 else -1
+        # Not as one expression: mypyc would make an object of each of its values.
+        sample = -1
+        if sent.sendings == 1:
+            sample = now - sent.time_ns
         p.outstanding -= 1
         before: Sent | None = p.acked
         p.acked = sent
