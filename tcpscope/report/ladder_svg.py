@@ -76,6 +76,18 @@ def ladder_svg(ladder: Ladder) -> str:
     )
 
 
+def ladder_part(ladder: Ladder) -> str:
+    """The diagram alone, as an element of a page that says the rest. It brings no style: the page has one for its classes."""
+    picture = _Picture(ladder)
+    body = picture.diagram()
+    connection = ladder.connection
+    label = escape(f"Ladder diagram of connection {connection.stream}", {'"': "&quot;"})
+    return (
+        f'<svg class="ladder" width="{WIDTH}" height="{picture.y}" viewBox="0 0 {WIDTH} {picture.y}" role="img" '
+        f'aria-label="{label}">\n{body}\n</svg>\n'
+    )
+
+
 def _escaped(text: str) -> str:
     """Text that was not escaped yet, for XML: it allows no control characters at all."""
     return escape(printable(text, backslash=False))
@@ -100,6 +112,20 @@ class _Picture:
     def draw(self) -> str:
         """All elements, one a line."""
         self._head()
+        self.y += 32
+        self._draw()
+        self._legend()
+        self.y += MARGIN
+        return "\n".join(self._parts)
+
+    def diagram(self) -> str:
+        """The elements of the diagram alone."""
+        self._draw()
+        self.y += MARGIN // 2
+        return "\n".join(self._parts)
+
+    def _draw(self) -> None:
+        self._columns()
         for item in self._ladder.items:
             if isinstance(item, Phase):
                 self._phase(item)
@@ -109,9 +135,6 @@ class _Picture:
                 self._gap(item)
             else:
                 self._event(item)
-        self._legend()
-        self.y += MARGIN
-        return "\n".join(self._parts)
 
     def _head(self) -> None:
         ladder, connection = self._ladder, self._ladder.connection
@@ -133,7 +156,10 @@ class _Picture:
             for line in textwrap.wrap(text, LINE_SIGNS):
                 self.y += LINE
                 self._parts.append(_text(MARGIN, self.y, line, kind))
-        self.y += 32
+
+    def _columns(self) -> None:
+        connection = self._ladder.connection
+        client, server = short_host(connection.client, 30), short_host(connection.server, 30)
         self._parts.append(_text(MARGIN + 42, self.y, "frame", "dim right"))
         self._parts.append(_text(MARGIN + 150, self.y, "time, s", "dim right"))
         self._parts.append(_text(CLIENT_X, self.y, client, "strong middle"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tcpscope.report.model import ConnectionReport, FileReport, StateStep, SynOptions
@@ -68,39 +68,54 @@ def connection_text(style: Style, connection: ConnectionReport, files: Sequence[
 
 
 def _head(style: Style, connection: ConnectionReport) -> str:
-    first, last = connection.first_frame, connection.last_frame
-    frames = f"frame {first}" if first == last else f"frames {first}–{last}"
     lines = [
         style.paint(
             style.wrap(f"Connection {connection.stream}  {connection.client} → {connection.server}", "  ", ""), "head"
         ),
         diagnosis_text(style, connection.diagnosis),
-        f"  {frames}, {day_and_time(connection.start_ns)}, {words.span(connection.duration_ns)}",
-        style.wrap(ROLES[connection.roles], "  "),
+        f"  {when(connection)}",
     ]
+    lines += [style.paint(style.wrap(text, "  "), role) for text, role in circumstances(connection)]
+    return "\n".join([*lines, style.paint(style.wrap(" · ".join(marks(connection)), "  "), "dim")])
+
+
+def when(connection: ConnectionReport) -> str:
+    """Frames, time and duration in a line."""
+    first, last = connection.first_frame, connection.last_frame
+    frames = f"frame {first}" if first == last else f"frames {first}–{last}"
+    return f"{frames}, {day_and_time(connection.start_ns)}, {words.span(connection.duration_ns)}"
+
+
+def circumstances(connection: ConnectionReport) -> Iterator[tuple[str, str]]:
+    """How the connection was captured, a line each, with "warning" where that limits what can be told, else ""."""
+    yield ROLES[connection.roles], ""
     if connection.encapsulation:
-        lines.append(f"  inside {connection.encapsulation}")
+        yield f"inside {connection.encapsulation}", ""
     if connection.one_sided:
-        lines.append(style.paint("  only one direction was captured: much cannot be told", "warning"))
+        yield "only one direction was captured: much cannot be told", "warning"
     elif connection.lossy:
-        lines.append(style.paint("  the capture lacks bytes of it: what is missing proves nothing", "warning"))
+        yield "the capture lacks bytes of it: what is missing proves nothing", "warning"
     if connection.ended_by == "evicted":
-        lines.append(style.paint("  judged early because of --max-connections", "warning"))
+        yield "judged early because of --max-connections", "warning"
     if connection.reused_by is not None:
-        lines.append(f"  its ports were taken over by connection {connection.reused_by}")
-    marks = [f"tcp.stream eq {connection.stream}", f"Community ID {connection.community_id}"]
-    marks.append(f"tcp.completeness {connection.completeness}")
+        yield f"its ports were taken over by connection {connection.reused_by}", ""
+
+
+def marks(connection: ConnectionReport) -> list[str]:
+    """By what other programs know the connection."""
+    found = [f"tcp.stream eq {connection.stream}", f"Community ID {connection.community_id}"]
+    found.append(f"tcp.completeness {connection.completeness}")
     if connection.conn_state is not None:
-        marks.append(f"Zeek {connection.conn_state} {connection.history}")
-    return "\n".join([*lines, style.paint(style.wrap(" · ".join(marks), "  "), "dim")])
+        found.append(f"Zeek {connection.conn_state} {connection.history}")
+    return found
 
 
 def _frame_time(connection: ConnectionReport, frame: int | None) -> str:
     return "" if frame is None else relative(connection.start_ns, connection.frame_times.get(frame))
 
 
-def _state_path(style: Style, connection: ConnectionReport) -> str:
-    """Both paths side by side, each step in the row of the frame that caused it."""
+def state_rows(connection: ConnectionReport) -> list[list[str]]:
+    """Both paths of states side by side, each step in the row of the frame that caused it: time, frame, client, server."""
     ours, theirs = connection.client_side.states, connection.server_side.states
     steps = [(step, 0) for step in ours] + [(step, 1) for step in theirs]
     rows: list[list[str]] = []
@@ -112,6 +127,11 @@ def _state_path(style: Style, connection: ConnectionReport) -> str:
             rows.append([relative(connection.start_ns, step.time_ns), frame, "", ""])
         rows[-1][2 + side] = step.state
         previous = moment
+    return rows
+
+
+def _state_path(style: Style, connection: ConnectionReport) -> str:
+    rows = state_rows(connection)
     title = style.paint("States", "head")
     if not rows:
         return f"{title}: the capture proves none"
@@ -127,10 +147,26 @@ def _order(step: StateStep) -> tuple[int, int]:
 
 
 def _opening(style: Style, connection: ConnectionReport) -> str:
+    title = style.wrap(f"{style.paint('Handshake', 'head')}: {opening_text(connection)}", "  ", "")
+    rows = opening_rows(connection)
+    if not rows:
+        return title
+    return f"{title}\n{table(style, OPENING_HEADS, rows, right=(0, 1, 4), indent='  ')}"
+
+
+def opening_text(connection: ConnectionReport) -> str:
+    """How it opened, in a line."""
     handshake = connection.handshake
-    title = f"{style.paint('Handshake', 'head')}: {handshake.verdict}, {OPENED[handshake.verdict]}"
-    if handshake.rtt_ns is not None:
-        title += f"; round trip {words.span(handshake.rtt_ns)}"
+    text = f"{handshake.verdict}, {OPENED[handshake.verdict]}"
+    return text if handshake.rtt_ns is None else f"{text}; round trip {words.span(handshake.rtt_ns)}"
+
+
+OPENING_HEADS: Final = ("time, s", "frame", "from", "segment", "ISN", "options")
+
+
+def opening_rows(connection: ConnectionReport) -> list[list[str]]:
+    """The segments of the handshake, by :data:`OPENING_HEADS`."""
+    handshake = connection.handshake
     syn, answer = connection.client_side.syn, connection.server_side.syn
     second = "SYN" if handshake.verdict == "simultaneous" else "SYN,ACK"
     steps = [
@@ -138,16 +174,11 @@ def _opening(style: Style, connection: ConnectionReport) -> str:
         (second, "server", handshake.syn_ack, answer),
         ("ACK", "client", handshake.ack, None),
     ]
-    rows = [
+    return [
         [_frame_time(connection, frame), str(frame), side, name, *_syn_cells(options)]
         for name, side, frame, options in steps
         if frame is not None
     ]
-    title = style.wrap(title, "  ", "")
-    if not rows:
-        return title
-    heads = ["time, s", "frame", "from", "segment", "ISN", "options"]
-    return f"{title}\n{table(style, heads, rows, right=(0, 1, 4), indent='  ')}"
 
 
 def _syn_cells(syn: SynOptions | None) -> list[str]:
@@ -163,8 +194,25 @@ def _syn_cells(syn: SynOptions | None) -> list[str]:
 
 
 def _closing(style: Style, connection: ConnectionReport) -> str:
-    teardown, waited = connection.teardown, connection.time_wait
-    title = f"{style.paint('Closing', 'head')}: {closed(connection)}, {CLOSED[teardown.verdict]}"
+    parts = [style.wrap(f"{style.paint('Closing', 'head')}: {closing_text(connection)}", "  ", "")]
+    rows = closing_rows(connection)
+    if rows:
+        parts.append(table(style, CLOSING_HEADS, rows, right=(0, 1), indent="  "))
+    line = f"{style.paint('TIME-WAIT', 'head')}: {time_wait_text(connection)}"
+    return "\n".join([*parts, "", style.wrap(line, "  ", "")])
+
+
+def closing_text(connection: ConnectionReport) -> str:
+    """How it closed, in a line."""
+    return f"{closed(connection)}, {CLOSED[connection.teardown.verdict]}"
+
+
+CLOSING_HEADS: Final = ("time, s", "frame", "from", "segment")
+
+
+def closing_rows(connection: ConnectionReport) -> list[list[str]]:
+    """The segments of the closing, by :data:`CLOSING_HEADS`."""
+    teardown = connection.teardown
     first = connection.fin_by or ""
     other = "server" if first == "client" else "client"
     steps = [
@@ -174,22 +222,24 @@ def _closing(style: Style, connection: ConnectionReport) -> str:
         ("ACK of that FIN", first, teardown.final_ack),
         ("RST", connection.reset_by, connection.reset),
     ]
-    rows = [
+    return [
         [_frame_time(connection, frame), str(frame), side or "", name]
         for name, side, frame in steps
         if frame is not None
     ]
-    parts = [style.wrap(title, "  ", "")]
-    if rows:
-        parts.append(table(style, ["time, s", "frame", "from", "segment"], rows, right=(0, 1), indent="  "))
-    line = f"{style.paint('TIME-WAIT', 'head')}: {waited.verdict}, {TIME_WAIT[waited.verdict]}"
+
+
+def time_wait_text(connection: ConnectionReport) -> str:
+    """Whether TIME-WAIT was kept, in a line."""
+    waited = connection.time_wait
+    line = f"{waited.verdict}, {TIME_WAIT[waited.verdict]}"
     if waited.side is not None:
         who = "both sides" if waited.side == "both" else f"the {waited.side}"
         line += f"; {who} must wait {words.span(waited.required_ns)}"
         if waited.observed_ns is not None:
             watched = words.span(waited.observed_ns) if waited.observed_ns else "nothing"
             line += f", {watched} of it was watched"
-    return "\n".join([*parts, "", style.wrap(line, "  ", "")])
+    return line
 
 
 def _findings(style: Style, connection: ConnectionReport, files: Sequence[FileReport]) -> str:

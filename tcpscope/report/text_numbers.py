@@ -59,6 +59,19 @@ def diagnosis_text(style: Style, diagnosis: Diagnosis, *, next_step: bool = True
 
 def data_text(style: Style, connection: ConnectionReport) -> str:
     """What each side sent: counts, rates, windows, round trips."""
+    rows = data_rows(connection)
+    title = f"{style.paint('Data', 'head')}: {sent_text(connection)}"
+    return f"{title}\n{table(style, ['sent by', 'client', 'server'], rows, right=(1, 2), indent='  ')}"
+
+
+def sent_text(connection: ConnectionReport) -> str:
+    """How much each side sent, in a line."""
+    total = connection.client_side.traffic.unique_bytes, connection.server_side.traffic.unique_bytes
+    return f"{size(total[0])} from the client, {size(total[1])} from the server"
+
+
+def data_rows(connection: ConnectionReport) -> list[list[str]]:
+    """What each side sent: name, client, server."""
     ours, theirs = connection.client_side, connection.server_side
     rows = []
     for field, name, always in _COUNTERS:
@@ -73,9 +86,7 @@ def data_text(style: Style, connection: ConnectionReport) -> str:
     stamped = connection.numbers.client.stamp_rtt, connection.numbers.server.stamp_rtt
     if any(side.samples for side in stamped):
         rows.append(["by timestamps: median, longest", *(_pair(side.median_ns, side.max_ns) for side in stamped)])
-    total = ours.traffic.unique_bytes, theirs.traffic.unique_bytes
-    title = f"{style.paint('Data', 'head')}: {size(total[0])} from the client, {size(total[1])} from the server"
-    return f"{title}\n{table(style, ['sent by', 'client', 'server'], rows, right=(1, 2), indent='  ')}"
+    return rows
 
 
 def _rates(connection: ConnectionReport) -> list[list[str]]:
@@ -143,11 +154,11 @@ def time_text(style: Style, connection: ConnectionReport) -> str:
     for row, (_, span) in zip(rows, present, strict=True):
         row[3] = "█" * round(room * span / numbers.life_ns)
     lines = [title, table(style, heads, rows, right=(1, 2), indent="  ")]
-    lines += [style.wrap(line, "  ") for line in _exchanges(connection)]
+    lines += [style.wrap(line, "  ") for line in exchanges(connection)]
     return "\n".join(lines)
 
 
-def _exchanges(connection: ConnectionReport) -> list[str]:
+def exchanges(connection: ConnectionReport) -> list[str]:
     """What there is to say of requests and answers, and of the handshake's two halves."""
     numbers, lines = connection.numbers, []
     if numbers.rtt_to_server_ns is not None and numbers.rtt_to_client_ns is not None:

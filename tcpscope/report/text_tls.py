@@ -42,30 +42,55 @@ RESUMED: Final = {
 
 def tls_text(style: Style, connection: ConnectionReport, tls: TlsReport) -> str:
     """The handshake, its messages and certificates."""
+    lines = [style.wrap(f"{style.paint('TLS', 'head')}: {tls_title(tls)}", "  ", "")]
+    lines += [style.wrap(line, "    ", "  ") for line in tls_lines(tls, connection.carrier)]
+    lines += [style.paint(f"  {line}", "dim") for line in fingerprints(tls)]
+    if tls.keys is not None:
+        lines.append(style.wrap(keys_text(tls), "    ", "  "))
+    rows = message_rows(connection, tls)
+    if rows:
+        lines.append(table(style, MESSAGE_HEADS, rows, right=(0, 1), indent="  "))
+    lines += [style.wrap(line, "    ", "  ") for line in certificate_lines(tls)]
+    if tls.message_count > len(tls.messages):
+        lines.append(f"  {words.plural(tls.message_count - len(tls.messages), 'more message')}")
+    return "\n".join(lines)
+
+
+def tls_title(tls: TlsReport) -> str:
+    """What came of the handshake, in a line."""
     facts: list[str | None] = [tls.verdict, tls.version, tls.cipher_suite]
     facts.append(f"server name {printable(tls.sni)}" if tls.sni else None)
     facts.append(f"ALPN {printable(tls.alpn)}" if tls.alpn else None)
     facts.append(RESUMED.get(tls.resumption or "", "resumed") if tls.resumed else None)
-    title = style.paint("TLS", "head") + ": " + ", ".join(fact for fact in facts if fact)
-    prints = [f"{name} {value}" for name, value in (("JA3", tls.ja3), ("JA3S", tls.ja3s), ("JA4", tls.ja4)) if value]
-    lines = [style.wrap(title, "  ", "")]
-    if connection.carrier is not None:
-        lines.append(style.wrap(_carrier(connection.carrier), "    ", "  "))
-    lines += [style.wrap(line, "    ", "  ") for line in (*tls_summary(tls), *_offered(tls))]
-    lines += [style.paint(f"  {line}", "dim") for line in prints]
-    if tls.keys is not None:
-        lines.append(style.wrap(_keys(tls), "    ", "  "))
-    rows = [
-        [relative(connection.start_ns, one.time_ns), str(one.frame), one.side, one.known_as] for one in tls.messages
-    ]
-    if rows:
-        lines.append(table(style, ["time, s", "frame", "from", "message"], rows, right=(0, 1), indent="  "))
-    lines.extend(_certificate(style, one) for one in tls.certificates)
+    return ", ".join(fact for fact in facts if fact)
+
+
+def tls_lines(tls: TlsReport, carrier: CarrierReport | None) -> Iterator[str]:
+    """What led to TLS, what protects the connection, how the handshake came out, what was offered: a sentence each."""
+    if carrier is not None:
+        yield _carrier(carrier)
+    yield from tls_summary(tls)
+    yield from _offered(tls)
+
+
+def fingerprints(tls: TlsReport) -> list[str]:
+    """JA3 and the like."""
+    return [f"{name} {value}" for name, value in (("JA3", tls.ja3), ("JA3S", tls.ja3s), ("JA4", tls.ja4)) if value]
+
+
+MESSAGE_HEADS: Final = ("time, s", "frame", "from", "message")
+
+
+def message_rows(connection: ConnectionReport, tls: TlsReport) -> list[list[str]]:
+    """The messages of the handshake, by :data:`MESSAGE_HEADS`."""
+    return [[relative(connection.start_ns, one.time_ns), str(one.frame), one.side, one.known_as] for one in tls.messages]
+
+
+def certificate_lines(tls: TlsReport) -> Iterator[str]:
+    """The certificates, one a line."""
+    yield from map(_certificate, tls.certificates)
     if tls.version is not None and tls.version.startswith("TLS 1.3") and not tls.certificates and not tls.resumed:
-        lines.append("  certificates: encrypted; they are judged with a key log (--keylog)")
-    if tls.message_count > len(tls.messages):
-        lines.append(f"  {words.plural(tls.message_count - len(tls.messages), 'more message')}")
-    return "\n".join(lines)
+        yield "certificates: encrypted; they are judged with a key log (--keylog)"
 
 
 def _carrier(carrier: CarrierReport) -> str:
@@ -143,7 +168,7 @@ def _some(names: Sequence[str]) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
-def _keys(tls: TlsReport) -> str:
+def keys_text(tls: TlsReport) -> str:
     """Where the keys came from, and what they prove."""
     origin = "the key log" if tls.keys == "log" else "the capture"
     good = [f"{proof.message} of the {proof.side}" for proof in tls.proofs if proof.verified]
@@ -153,18 +178,17 @@ def _keys(tls: TlsReport) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _certificate(style: Style, one: CertificateReport) -> str:
+def _certificate(one: CertificateReport) -> str:
     """What one certificate says, and how it stood at the time of the capture."""
     start = f"{one.side} certificate {one.position} (frame {one.frame}): "
     if one.subject is None:
-        return style.wrap(f"{start}not readable as X.509", "    ", "  ")
+        return f"{start}not readable as X.509"
     shown = [name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…" for name in one.names[:4]]
     names = f", for {', '.join(shown)}" if one.names else ""
-    text = (
+    return (
         f"{start}{printable(one.subject)}, issued by {printable(one.issuer or '')}, valid {one.not_before} to "
         f"{one.not_after}, {one.key}{printable(names)}; {', '.join(_standing(one))}"
     )
-    return style.wrap(text, "    ", "  ")
 
 
 def _standing(one: CertificateReport) -> Iterator[str]:
