@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from tcpscope.capture.source import open_source
 from tcpscope.check.outcome import CaptureResult, Problem
 from tcpscope.errors import SourceError
+from tcpscope.many.again import read_again
 from tcpscope.many.kept import Kept
 from tcpscope.report.ladder_excerpt import FRAMES, excerpt
 from tcpscope.report.ladder_rows import Neighbours, Rereader, Target, target_of
@@ -60,7 +60,8 @@ class Ladders:
         choosers = {target: Neighbours(target, frames[place]) for place, target, _ in self._subjects if frames[place]}
         if not choosers:
             return result
-        self._read_again(Rereader(options, {target: (chooser,) for target, chooser in choosers.items()}))
+        reader = Rereader(options, {target: (chooser,) for target, chooser in choosers.items()})
+        read_again(self._path, reader, self._kept)
         drawn = {
             place: (report, choosers[target].chosen()) for place, target, report in self._subjects if target in choosers
         }
@@ -73,13 +74,6 @@ class Ladders:
             return replace(problem, ladder=_indented(excerpt(*found, problem.frames, STYLE)))
 
         return replace(result, problems=tuple(map(with_ladder, result.problems)))
-
-    def _read_again(self, reader: Rereader) -> None:
-        if self._kept.needed:
-            _feed(reader, self._kept.again())
-            return
-        with open_source(self._path) as source:
-            _feed(reader, source.read)
 
     def __enter__(self) -> Ladders:
         return self
@@ -94,8 +88,7 @@ def drawn(path: str, options: Options, target: Target, report: ConnectionReport,
     """The excerpt for some frames of one connection, for which the file is read once more; "" if it is gone."""
     chooser = Neighbours(target, frames[:FRAMES])
     try:
-        with open_source(path) as source:
-            _feed(Rereader(options, {target: (chooser,)}), source.read)
+        read_again(path, Rereader(options, {target: (chooser,)}))
     except SourceError:
         return ""
     return _indented(excerpt(report, chooser.chosen(), frames, STYLE))
@@ -103,11 +96,3 @@ def drawn(path: str, options: Options, target: Target, report: ConnectionReport,
 
 def _indented(text: str) -> str:
     return "\n".join(INDENT + line for line in text.splitlines())
-
-
-def _feed(reader: Rereader, read: Callable[[], bytes]) -> None:
-    reader.begin_file("")
-    while (data := read()) and reader.feed(data):
-        pass
-    reader.end_file("")
-    reader.finish()

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tcpscope.cli.reading import read_capture
+from tcpscope.many.again import feed_all
 from tcpscope.many.kept import Kept
 
 if TYPE_CHECKING:
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Twice:
-    """Context manager: a capture that is read first with :meth:`first`, then again with :meth:`again`."""
+    """Context manager: a capture that is read first with :meth:`first`, then again with :meth:`again` if that is ``wanted``."""
 
-    def __init__(self, paths: Sequence[str], progress: bool) -> None:
+    def __init__(self, paths: Sequence[str], progress: bool, *, wanted: bool = True) -> None:
         self._paths = paths
         self._progress = progress
-        self._kept = Kept(paths)  # those of --join all are files
+        self._kept = Kept(paths if wanted else ())  # those of --join all are files
 
     def first(self, taker: Taker) -> None:
         """Read it.
@@ -34,12 +35,7 @@ class Twice:
         if not self._kept.needed:
             read_capture(self._paths, taker, self._progress)
             return
-        read = self._kept.again()
-        taker.begin_file(self._paths[0])
-        while (data := read()) and taker.feed(data):
-            pass
-        taker.end_file(self._paths[0], "", "", -1)
-        taker.finish()
+        feed_all(self._paths[0], taker, self._kept.again())
 
     def __enter__(self) -> Twice:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol, TypeVar
@@ -70,6 +71,13 @@ class Tidier:
         self._captures += 1
         if self._captures % COLLECT_EVERY == 0 and not gc.isenabled():
             gc.collect()
+
+
+def start_worker() -> None:
+    """Prepare a process that works for another one: Ctrl-C is for the one that started it, and it ends with that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
+    end_with_parent()
 
 
 def end_with_parent() -> None:
