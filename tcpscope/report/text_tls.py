@@ -83,7 +83,9 @@ MESSAGE_HEADS: Final = ("time, s", "frame", "from", "message")
 
 def message_rows(connection: ConnectionReport, tls: TlsReport) -> list[list[str]]:
     """The messages of the handshake, by :data:`MESSAGE_HEADS`."""
-    return [[relative(connection.start_ns, one.time_ns), str(one.frame), one.side, one.known_as] for one in tls.messages]
+    return [
+        [relative(connection.start_ns, one.time_ns), str(one.frame), one.side, one.known_as] for one in tls.messages
+    ]
 
 
 def certificate_lines(tls: TlsReport) -> Iterator[str]:
