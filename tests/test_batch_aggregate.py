@@ -110,7 +110,7 @@ def test_hosts_without_end_are_folded_and_counted() -> None:
             one.total.merge(group)
             certificate = Certificate(str(number), f"2026-01-01T00:00:{number % 60:02}Z", "", "", "", 0)
             one.certificates[certificate.sha256] = certificate
-            trouble = Trouble("TS105", f"10.0.0.1:{number}", "warning", "x.pcap", number, "", "", "")
+            trouble = Trouble("TS105", f"10.0.0.1:{number}", "warning", "x.pcap", number, 1, "", "", "")
             one.troubles[trouble.code, trouble.server] = trouble
         total.merge(one)
     clients = total.groups[CLIENTS]
@@ -130,7 +130,7 @@ def test_text_from_the_wire_is_no_markup() -> None:
     total = Aggregate()
     for text in HOSTILE:
         total.groups[NAMES][text] = total.groups[SERVERS]["10.0.0.1:80"] = Group(connections=1)
-        total.troubles["TS1", text] = Trouble("TS1", "10.0.0.1:80", "error", text, 0, "", text, text)
+        total.troubles["TS1", text] = Trouble("TS1", "10.0.0.1:80", "error", text, 0, 1, "", text, text)
         total.certificates[text] = Certificate("00", "2026-01-01T00:00:00Z", text, text, "10.0.0.1:80", 0)
     report = render(Overview(1, 1, 1, 1, 0, 0, 1, (), (), total, "1"))
     assert "\x1b" not in report

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from tcpscope.batch.columns import cut_at_end, cut_at_start
+from tcpscope.batch.listed import Listed, Worst
 from tcpscope.batch.sketch import Sketch
 from tcpscope.report.model import SEVERITIES
 from tcpscope.rules.diagnosis import NOWHERE
@@ -128,6 +129,7 @@ class Trouble:
     severity: str
     path: str
     stream: int
+    first_frame: int
     client: str
     name: str
     sentence: str
@@ -159,6 +161,8 @@ class Aggregate:
         self.troubles: dict[tuple[str, str], Trouble] = {}
         self.certificates: dict[str, Certificate] = {}
         self.cut: Counter[str] = Counter()
+        self.symptoms: Counter[str] = Counter()  # where the trouble sits and its kind, such as "network loss"
+        self.listed = Worst()
 
     def connection(self, path: str, report: ConnectionReport) -> None:
         """Count one connection."""
@@ -179,11 +183,16 @@ class Aggregate:
             self.cut.update({"start": int(start), "end": int(end), "either": 1})
         for one in () if report.tls is None else report.tls.certificates:
             self._certificate(one, report)
+        if report.diagnosis.where != NOWHERE:
+            self.symptoms[f"{report.diagnosis.where} {report.diagnosis.kind}"] += 1
+        if worst:
+            self.listed.add(Listed.of(path, report))
 
     def capture(self, summary: Summary) -> None:
         """Count the findings by rule of one capture, and keep what is kept of it."""
         for code, count in summary.by_rule.items():
             self.rules[code] = RuleTotal(count.name, str(count.severity), count.findings, count.connections, 1)
+        self.listed.finish()
         self.fold()
 
     def merge(self, other: Aggregate) -> None:
@@ -205,6 +214,8 @@ class Aggregate:
         for certificate in other.certificates.values():
             self._merge_certificate(certificate)
         self.cut.update(other.cut)
+        self.symptoms.update(other.symptoms)
+        self.listed.merge(other.listed)
         self.fold(MOST // 2)
 
     def fold(self, slack: int = 0) -> None:
@@ -248,7 +259,9 @@ class Aggregate:
         finding, server = report.findings[0], str(report.server)
         sentence = report.diagnosis.summary if report.diagnosis.where != NOWHERE else finding.message
         severity, client = str(finding.severity), str(report.client)
-        trouble = Trouble(finding.code, server, severity, path, report.stream, client, name, sentence)
+        trouble = Trouble(
+            finding.code, server, severity, path, report.stream, report.first_frame, client, name, sentence
+        )
         self._merge_trouble((finding.code, server), trouble)
 
     def _merge_trouble(self, place: tuple[str, str], other: Trouble) -> None:
@@ -288,6 +301,8 @@ class Aggregate:
             "troubles": [_fields(one) for one in self.worst()],
             "certificates": [_fields(one) for one in self.expiring()],
             "cut": dict(sorted(self.cut.items())),
+            "symptoms": dict(_sorted(self.symptoms)),
+            "listed": self.listed.stored(),
         }
 
     @classmethod
@@ -305,6 +320,8 @@ class Aggregate:
         certificates: Iterable[Certificate] = (Certificate(*fields) for fields in stored["certificates"])
         new.certificates = {one.sha256: one for one in certificates}
         new.cut.update(stored["cut"])
+        new.symptoms.update(stored["symptoms"])
+        new.listed = Worst.load(stored["listed"])
         return new
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tcpscope.batch.aggregate import Aggregate
+from tcpscope.batch.captures import CaptureLine
 from tcpscope.batch.run import Ran
 from tcpscope.many.inputs import Input
 from tcpscope.many.series import named_alike
+from tcpscope.batch.tables import Written
 from tcpscope.version import __version__
 
 
@@ -23,6 +25,8 @@ class Overview(NamedTuple):
 
     ``errors`` to ``notes`` count findings. ``series``: captures of several files that were joined;
     ``named_alike``: files that are called as those of one are and stand alone.
+    ``lines``: the captures of which most is to be said; ``faults``: how many have what
+    limits what can be told, ``flawed`` how many have any of that or could not be read in full.
     """
 
     captures: int
@@ -38,11 +42,14 @@ class Overview(NamedTuple):
     version: str
     series: tuple[Input, ...] = ()
     named_alike: int = 0
+    lines: tuple[CaptureLine, ...] = ()
+    faults: tuple[tuple[str, int], ...] = ()
+    flawed: int = 0
 
 
-def overview(ran: Ran, aggregate: Aggregate) -> Overview:
+def overview(ran: Ran, written: Written) -> Overview:
     """What a batch came to."""
-    results = ran.results
+    results, captures = ran.results, written.captures
     return Overview(
         captures=len(results),
         frames=sum(one.frames for one in results),
@@ -53,10 +60,13 @@ def overview(ran: Ran, aggregate: Aggregate) -> Overview:
         with_findings=sum(bool(one.errors or one.warnings) for one in results),
         unreadable=_problems(ran, [one.error for one in results]),
         damaged=_problems(ran, [one.damage for one in results]),
-        aggregate=aggregate,
+        aggregate=written.aggregate,
         version=__version__,
         series=tuple(one for one in ran.inputs if one.files),
         named_alike=named_alike(one for one in ran.inputs if not one.files),
+        lines=tuple(captures.in_order()),
+        faults=tuple(captures.faults.items()),
+        flawed=captures.flawed,
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
@@ -16,7 +14,7 @@ from tcpscope.batch.work import Done, Settings, Task, analyse, done
 from tcpscope.crypto.keylog import read_key_logs
 from tcpscope.errors import InterruptedWork, SourceError, TcpscopeError
 from tcpscope.many.inputs import Input
-from tcpscope.many.processes import cost, end_with_parent, parts, processors
+from tcpscope.many.processes import cost, parts, processors, start_worker
 from tcpscope.options import Options
 from tcpscope.rules import judge_for
 
@@ -291,10 +289,8 @@ _stop: Event | None = None  # of a worker process
 
 def _start_worker(stop: Event) -> None:
     global _stop  # noqa: PLW0603 (a process has one)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    gc.disable()
     _stop = stop
-    end_with_parent()
+    start_worker()
 
 
 def _work(settings: Settings, part: Sequence[Task]) -> list[Done]:

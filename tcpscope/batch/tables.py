@@ -12,9 +12,10 @@ from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from tcpscope.batch.aggregate import Aggregate
+from tcpscope.batch.captures import Captures
 from tcpscope.batch.columns import (
     BOOLEAN,
     CAPTURES,
@@ -51,6 +52,13 @@ FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would calculate."""
 
 
+class Written(NamedTuple):
+    """What went over the desk while the tables were written: all connections come to ``aggregate``."""
+
+    aggregate: Aggregate
+    captures: Captures
+
+
 class TableFile(Protocol):
     """One table on its way to the disk."""
 
@@ -78,14 +86,14 @@ def table_format(wanted: str | None = None) -> str:
     return wanted or (PARQUET if there else CSV)
 
 
-def write_tables(ran: Ran, directory: str, wanted: str | None = None) -> Aggregate:
+def write_tables(ran: Ran, directory: str, wanted: str | None = None) -> Written:
     """Write all tables in the order of the inputs, and merge what the captures come to.
 
     :raises OutputError: a table cannot be written; those that are there are whole.
     """
     kind = table_format(wanted)
     store = Store(directory)
-    total = Aggregate()
+    total, captures = Aggregate(), Captures()
     with ExitStack() as stack:
         files: dict[str, TableFile] = {}
         for name, columns in TABLES.items():
@@ -94,10 +102,13 @@ def write_tables(ran: Ran, directory: str, wanted: str | None = None) -> Aggrega
             files[name] = stack.enter_context(file)
         for one, result in zip(ran.inputs, ran.results, strict=True):
             if result.error:
-                files[CAPTURES].add(_line(failed_capture(one.path, one.size, result.error)))
+                failed = failed_capture(one.path, one.size, result.error)
+                files[CAPTURES].add(_line(failed))
+                captures.add(failed)
                 continue
             head, connections, findings = store.lines(one.path)
             files[CAPTURES].add(_line(head.row))
+            captures.add(head.row)
             _add_all(files[CONNECTIONS], connections)
             _add_all(files[FINDINGS], findings)
             total.merge(Aggregate.load(head.aggregate))
@@ -107,7 +118,7 @@ def write_tables(ran: Ran, directory: str, wanted: str | None = None) -> Aggrega
         stale = Path(directory, f"{name}.{CSV if kind == PARQUET else PARQUET}")
         with Writing(str(stale)):
             stale.unlink(missing_ok=True)
-    return total
+    return Written(total, captures)
 
 
 def _line(row: Row) -> bytes:

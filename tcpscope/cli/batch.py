@@ -142,12 +142,16 @@ def _run(
     *,
     progress: bool,
 ) -> Overview:
+    from tcpscope.batch.html import document
     from tcpscope.batch.markdown import render
     from tcpscope.batch.overview import overview
+    from tcpscope.batch.pages import make_pages
     from tcpscope.batch.run import run_batch
-    from tcpscope.batch.store import AtomicFile
-    from tcpscope.batch.tables import write_tables
+    from tcpscope.batch.store import Writing
+    from tcpscope.batch.tables import table_format, write_tables
     from tcpscope.cli.batch_progress import BatchProgress
+    from tcpscope.report.html.render import GRAPHS_NEED, NEEDED, graphs_possible, html_possible
+    from tcpscope.report.html.render import render as render_html
     from tcpscope.rules.words import plural
 
     with ExitStack() as stack:
@@ -156,23 +160,29 @@ def _run(
             from tcpscope.batch.cluster import dask_executor
 
             executor = stack.enter_context(dask_executor(dask, jobs))
-        bar = stack.enter_context(BatchProgress(len(inputs), progress))
-        ran = run_batch(
-            inputs,
-            directory,
-            options,
-            executor=executor,
-            jobs=jobs,
-            force=force,
-            by_content=by_content,
-            progress=bar.done,
-            started=bar.begin,
-        )
-    over = overview(ran, write_tables(ran, directory, tables))
-    report = str(Path(directory, "report.md"))
-    with AtomicFile(report) as file:
-        file.write(render(over))
-        file.keep()
+        with BatchProgress(len(inputs), progress) as bar:
+            ran = run_batch(
+                inputs,
+                directory,
+                options,
+                executor=executor,
+                jobs=jobs,
+                force=force,
+                by_content=by_content,
+                progress=bar.done,
+                started=bar.begin,
+            )
+        over = overview(ran, write_tables(ran, directory, tables))
+        report = _write(directory, "report.md", render(over))
+        if html_possible():
+            pages = make_pages(over.aggregate, directory, options, executor=executor, jobs=jobs, by_content=by_content)
+            notices = (GRAPHS_NEED,) if pages and not graphs_possible() else ()
+            kind = table_format(tables)
+            report = _write(directory, "report.html", render_html(document(over, pages, tables=kind, notices=notices)))
+        else:
+            with Writing(directory):
+                Path(directory, "report.html").unlink(missing_ok=True)  # of an earlier run: it says something else
+            failure(f"report.html {NEEDED}")
     _failures(over.unreadable, over.damaged)
     reused = f", {ran.reused:,} of them done before" if ran.reused else ""
     counts = f"{plural(over.errors, 'error')}, {plural(over.warnings, 'warning')}, {plural(over.notes, 'note')}"
@@ -180,6 +190,16 @@ def _run(
         f"{plural(over.captures, 'capture')}{reused}, {plural(over.connections, 'connection')}: {counts}. Report: {report}"
     )
     return over
+
+
+def _write(directory: str, name: str, text: str) -> str:
+    from tcpscope.batch.store import AtomicFile
+
+    path = str(Path(directory, name))
+    with AtomicFile(path) as file:
+        file.write(text)
+        file.keep()
+    return path
 
 
 def _failures(*problems: Sequence[Problem]) -> None:
