@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -61,10 +62,11 @@ def _ports(ctx: click.Context, param: click.Parameter, value: str | None) -> tup
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(["table", "json", "jsonl"]),
+    type=click.Choice(["table", "json", "jsonl", "html"]),
     default="table",
     show_default=True,
-    help="table: for people. json: one document. jsonl: one connection a line, as each ends, then the capture.",
+    help="table: for people. json: one document. jsonl: one connection a line, as each ends, then the capture. "
+    "html: one page for a browser, with a picture of each of the worst connections; FILE is read twice.",
 )
 @click.option(
     "--zeek-server-ports",
@@ -104,6 +106,10 @@ def command(
 
     # The table has no room for Zeek's view
     options = replace(options, zeek=format_name != "table" or stream is not None)
+    if format_name == "html":
+        from tcpscope.report.html.render import check_installed
+
+        check_installed()  # before the output is opened
     keys = read_key_logs(options.keylog)
     judge_for(options)  # says now, not after the first input, that a rule or a file does not exist
     status = 0
@@ -133,6 +139,10 @@ def _make_format(name: str, out: Output, options: Options, color: str, show_all:
         from tcpscope.many.document import JsonDocument
 
         return JsonDocument(out, options)
+    if name == "html":
+        from tcpscope.cli.formats_html import HtmlFormat
+
+        return HtmlFormat(out, options)
     from tcpscope.cli.formats_json import JsonLinesFormat
 
     return JsonLinesFormat(out, options)
@@ -149,34 +159,40 @@ def _analyze(
     last: bool,
 ) -> int:
     """Report one capture, of one file or several; returns its exit status, without regard to findings."""
-    from tcpscope.cli.reading import read_capture
+    from tcpscope.cli.formats import Drawer
+    from tcpscope.cli.twice import Twice
     from tcpscope.report.problems import problems_of
     from tcpscope.report.session import Session
 
     report.start(paths[0])
     session = Session(options, report.connection, stream, report.threshold, keys)
     session.pipeline.flows.last = last
-    try:
-        if len(paths) > 1:
-            from tcpscope.capture.join import in_order
+    drawer = report if isinstance(report, Drawer) else None
+    with ExitStack() as stack:
+        try:
+            if len(paths) > 1:
+                from tcpscope.capture.join import in_order
 
-            paths = tuple(part.path for part in in_order(paths))
-            report.start(paths[0])
-        read_capture(paths, session, progress)
-    except SourceError as error:
-        failure(str(error))
-        report.failed(str(error), None)
-        return FAILED
-    facts = session.facts
-    problems = list(problems_of(session.pipeline))
-    if not problems and stream is not None and session.summary.connections == 0:
-        known = f"connections 0 to {facts.connections - 1}" if facts.connections else "no connection"
-        problems.append(f"{facts.files[0].name} has no connection {stream}: it has {known}")
-    for problem in problems:
-        failure(problem)
-    if not facts.format:
-        report.failed(facts.damage, facts.damage_offset)
-        return FAILED
-    report.end(session)
+                paths = tuple(part.path for part in in_order(paths))
+                report.start(paths[0])
+            capture = stack.enter_context(Twice(paths, progress, wanted=drawer is not None))
+            capture.first(session)
+        except SourceError as error:
+            failure(str(error))
+            report.failed(str(error), None)
+            return FAILED
+        facts = session.facts
+        problems = list(problems_of(session.pipeline))
+        if not problems and stream is not None and session.summary.connections == 0:
+            known = f"connections 0 to {facts.connections - 1}" if facts.connections else "no connection"
+            problems.append(f"{facts.files[0].name} has no connection {stream}: it has {known}")
+        for problem in problems:
+            failure(problem)
+        if not facts.format:
+            report.failed(facts.damage, facts.damage_offset)
+            return FAILED
+        report.end(session)
+        if drawer is not None:
+            drawer.draw(capture.again)
     total.add(session.summary)
     return FAILED if problems else 0

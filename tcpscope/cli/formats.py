@@ -6,8 +6,9 @@ Calls come as ``begin``; for each input ``start``, any number of ``connection``,
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tcpscope.cli.output import Output
 from tcpscope.report import text
@@ -17,6 +18,7 @@ from tcpscope.report.session import Threshold
 from tcpscope.report.text_quality import quality_lines
 
 if TYPE_CHECKING:
+    from tcpscope.cli.reading import Taker
     from tcpscope.options import Options
     from tcpscope.report.session import Session
     from tcpscope.report.style import Style
@@ -50,6 +52,14 @@ class Format(Protocol):
 
     def close(self, summary: Summary) -> None:
         """After the last input."""
+
+
+@runtime_checkable
+class Drawer(Protocol):
+    """A format that needs each input a second time."""
+
+    def draw(self, again: Callable[[Taker], None]) -> None:
+        """After ``end``: ``again`` reads the input once more."""
 
 
 class TableFormat:
