@@ -138,7 +138,9 @@ class HtmlPage(HTMLParser):
             else:
                 assert re.match(r"https://www\.rfc-editor\.org/rfc/rfc\d+(#[a-z]+-[0-9A-Z.]+)?$", link), link
         tags = {tag for tag, _ in self.elements}
-        assert tags.isdisjoint({"img", "link", "iframe", "object", "embed", "base", "form", "image", "use", "foreignobject"})
+        assert tags.isdisjoint(
+            {"img", "link", "iframe", "object", "embed", "base", "form", "image", "use", "foreignobject"}
+        )
         for tag, attributes in self.elements:
             assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
             assert attributes.keys().isdisjoint({"src", "srcset", "action", "formaction", "xlink:href", "ping"})

@@ -181,7 +181,9 @@ def hostile_overview() -> tuple[Overview, list[Page]]:
     return Overview(9, 9, 9, 9, 0, 0, 9, (), (), total, "1", lines, (("a flaw", 3),), 9), pages
 
 
-def listed(path: str, stream: int, *, severity: int = 0, findings: int = 1, sentence: str = "", name: str = "") -> Listed:
+def listed(
+    path: str, stream: int, *, severity: int = 0, findings: int = 1, sentence: str = "", name: str = ""
+) -> Listed:
     """A connection with findings."""
     ends = f"10.0.0.1:{stream % 60000}", "10.0.0.2:443"
     return Listed(
@@ -365,6 +367,7 @@ def test_ten_thousand_captures_stay_below_20_mb() -> None:
     source = render_of(document(over, pages, tables="parquet"))
     assert len(source.encode()) < LIMIT
     page = HtmlPage(source)
+    assert "The graphs are left out, since the report would become too large" in page.text
     assert len(page.table("captures")) == 10_000
     assert len(page.table("connections")) == MOST_LISTED
     assert f"{10_000 - MOST_LISTED:,} more are not here: connections.parquet has all of them." in page.text
@@ -379,10 +382,15 @@ def graphs(points: int) -> Sequence[tuple[str, str, Mapping[str, Any], Mapping[s
 def test_more_captures_than_a_page_can_bear_are_counted() -> None:
     captures = Captures(100)
     for number in range(1000):
-        captures.add({"path": f"{number}.pcap", "status": "unreadable" if number == 777 else "read", "errors": number % 9})
+        captures.add(
+            {"path": f"{number}.pcap", "status": "unreadable" if number == 777 else "read", "errors": number % 9}
+        )
     lines = captures.in_order()
     assert len(lines) == 100
     assert lines[0].path == "777.pcap"
     assert {line.errors for line in lines[1:]} == {8}
     over = Overview(1000, 1, 1, 1, 1, 1, 1, (), (), Aggregate(), "1", tuple(lines))
-    assert "900 more are not here: captures.csv has all of them." in HtmlPage(render_of(document(over, [], tables="csv"))).text
+    assert (
+        "900 more are not here: captures.csv has all of them."
+        in HtmlPage(render_of(document(over, [], tables="csv"))).text
+    )

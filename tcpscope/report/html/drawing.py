@@ -9,7 +9,7 @@ from tcpscope.report.charts import charts
 from tcpscope.report.graph import GraphCollector
 from tcpscope.report.html.model import Drawing
 from tcpscope.report.ladder import ladder, wanted_frames
-from tcpscope.report.ladder_rows import Chooser, Rereader, Target
+from tcpscope.report.ladder_rows import Chooser, Observer, Rereader, Target
 from tcpscope.report.ladder_svg import ladder_part
 from tcpscope.rules.words import plural
 
@@ -31,9 +31,9 @@ class Drawings:
     def __init__(self, options: Options, subjects: Sequence[Subject], *, graphs: bool) -> None:
         self._choosers = {one.target: Chooser(one.target, wanted_frames(one.report)) for one in subjects}
         self._graphs = {one.target: GraphCollector(one.target) for one in subjects} if graphs else {}
-        observers = {
-            target: (chooser, *([self._graphs[target]] if graphs else [])) for target, chooser in self._choosers.items()
-        }
+        observers: dict[Target, list[Observer]] = {target: [chooser] for target, chooser in self._choosers.items()}
+        for target, collector in self._graphs.items():
+            observers[target].append(collector)
         self.reader = Rereader(options, observers)
 
     def of(self, subject: Subject) -> Drawing | None:

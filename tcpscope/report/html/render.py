@@ -15,10 +15,14 @@ from importlib.resources import files
 from typing import Any, Final
 
 from tcpscope.errors import OptionError
-from tcpscope.report.html.model import Document, Table, shown
+from tcpscope.report.html.model import Document, Page, Table, shown
 
 VEGA_LITE: Final = "5.21"
 GRAPHS_NEED: Final = "The graphs over time need pip install 'tcpscope[html]' (vl-convert-python is missing)."
+GRAPHS_SIZE: Final = 6_000_000
+"""Characters that the graphs of a report may take: with all else, a page that a browser opens at once."""
+
+GRAPHS_LEFT_OUT: Final = "The graphs are left out, since the report would become too large: tcpscope plot draws them."
 NEEDED: Final = "needs pip install 'tcpscope[html]'"
 
 SYMBOLS: Final = {"error": "✖", "warning": "▲", "note": "●", "good": "✓", "aside": "", "": ""}
@@ -87,14 +91,15 @@ def render(document: Document) -> str:
     environment.filters["shown"] = shown
     ids = {page.place: _id(number) for number, page in enumerate(document.pages, 1)}
     darker: dict[str, str] = {}
-    specs = {ids[page.place]: _specs(page.drawing.graphs, darker) for page in document.pages}
+    specs = _all_specs(document.pages, darker)
     text: str = environment.get_template("report.html").render(
         doc=document,
         css=_resource("report.css"),
         scripts=scripts,
         policy=_policy(scripts),
         data={table.key: _data(table) for table in document.tables},
-        specs=specs,
+        specs=dict(zip(ids.values(), specs, strict=True)),
+        graphs_left_out=GRAPHS_LEFT_OUT,
         darker=embedded(darker) if drawn else "",
         ids=ids,
         links={place: f"#{one}" for place, one in ids.items()},
@@ -115,6 +120,17 @@ def _id(number: int) -> str:
 def _data(table: Table) -> str:
     columns = [column._asdict() for column in table.columns]
     return embedded({"columns": columns, "rows": table.rows})
+
+
+def _all_specs(pages: Sequence[Page], darker: dict[str, str]) -> list[str | None]:
+    """The graphs of each page as JSON, "" where there are none; None where there is no room left for them."""
+    found: list[str | None] = []
+    room = GRAPHS_SIZE
+    for page in pages:
+        text = _specs(page.drawing.graphs, darker)
+        room -= len(text)
+        found.append(text if room >= 0 or not text else None)
+    return found
 
 
 def _specs(graphs: Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]], darker: dict[str, str]) -> str:
