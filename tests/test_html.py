@@ -360,7 +360,7 @@ def test_ten_thousand_captures_stay_below_20_mb() -> None:
         one.total.merge(group)
         one.listed.add(listed(path, number % 50, sentence=sentence))
         total.merge(one)
-    drawn = Drawing("<svg>" + "<line x1='1'/>" * 6000 + "</svg>", "", graphs(4000))
+    drawn = Drawing("<svg>" + "<line x1='1'/>" * 4000 + "</svg>", "", graphs(8000))
     pages = [missing(row, "")._replace(drawing=drawn) for row in total.listed.in_order()[:PAGES]]
     lines = tuple(captures.in_order())
     over = Overview(10_000, 1, 500_000, 1, 1, 1, 10_000, (), (), total, "1", lines)

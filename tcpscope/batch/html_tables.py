@@ -22,7 +22,7 @@ MOST_ROWS: Final = 1000
 
 Place = tuple[str, int, int]
 
-_PATH_SIGNS: Final = 160
+_PATH_SIGNS: Final = 120
 _NAME_SIGNS: Final = 100
 
 
@@ -87,7 +87,7 @@ def _connection(one: Listed, links: Mapping[Place, str]) -> list[Cell]:
     ends = f"{one.client} → {one.server}"
     link = links.get(one.place)
     return [
-        (ends, ends, link) if link else ends,
+        (None, ends, link) if link else ends,
         SEVERITIES[one.severity] if one.severity < len(SEVERITIES) else "",
         one.codes,
         shown(one.sentence),
@@ -134,7 +134,7 @@ def _capture(line: CaptureLine) -> list[Cell]:
     if line.first_time is not None:
         begin = line.first_time // 1_000_000, day_and_time(line.first_time)[:-4]
     return [
-        (name, name, f"captures/{line.document}") if line.document else name,
+        (None, name, f"captures/{line.document}") if line.document else name,
         line.status,
         "" if line.where == "none" else line.where,
         shown(line.summary),

@@ -16,8 +16,8 @@ NUMBER: Final = "number"
 SEVERITY: Final = "severity"
 RULES: Final = "rules"
 
-Cell: TypeAlias = "str | int | float | tuple[str | int | float, str] | tuple[str | int, str, str] | None"
-"""A text or a number; or what it is sorted by and what is shown; or these two and where it leads within the report."""
+Cell: TypeAlias = "str | int | float | tuple[int | float, str] | tuple[int | None, str, str] | None"
+"""A text or a number; or what it is sorted by and what is shown; or these two (None: by the text) and where it leads."""
 
 
 class Column(NamedTuple):

@@ -19,8 +19,8 @@
     return element;
   }
 
-  // Cells: a value, [value, text] or [value, text, link]
-  function valueOf(cell) { return Array.isArray(cell) ? cell[0] : cell; }
+  // Cells: a value, [value, text] or [value or null, text, link]
+  function valueOf(cell) { return !Array.isArray(cell) ? cell : cell[0] === null ? cell[1] : cell[0]; }
   function textOf(cell) {
     if (Array.isArray(cell)) return cell[1];
     if (cell === null) return "";
