@@ -97,17 +97,17 @@ def _headline(over: Overview) -> str:
         held = f" ({total.with_findings:,} with notes)" if total.with_findings else ""
         clean = f"Nothing points to trouble in {plural(total.connections, 'connection')}{held}"
         return clean if not bad else f"{_of(bad, total.connections)} errors or warnings"
-    named = [f"{_words(symptom)} ({count:,})" for symptom, count in symptoms[:2]]
-    return f"{_of(bad, total.connections)} errors or warnings. Most often: {', then '.join(named)}"
+    named = [_words(symptom, count) for symptom, count in symptoms[:2]]
+    return f"{_of(bad, total.connections)} errors or warnings. Most often: {' and '.join(named)}"
 
 
 def _of(bad: int, connections: int) -> str:
     return f"{bad:,} of {plural(connections, 'connection')} {'has' if bad == 1 else 'have'}"
 
 
-def _words(symptom: str) -> str:
+def _words(symptom: str, count: int) -> str:
     where, _, kind = symptom.partition(" ")
-    return f"{kind.replace('-', ' ')}, which points to the {where.replace('-', ' ')}"
+    return f"{kind.replace('-', ' ')} ({count:,}, {where})"
 
 
 def _subline(over: Overview) -> str:
@@ -213,7 +213,7 @@ def _bars(counts: Counter[str], texts: Mapping[str, str] | None = None) -> list[
             "aside" if name in ASIDE else "",
             (texts or {}).get(name) or f"{count / total:.1%}",
         )
-        for name, count in most(counts)[:BARS]
+        for name, count in sorted(most(counts)[:BARS], key=lambda item: item[0] in ASIDE)
     ]
 
 

@@ -125,11 +125,11 @@ def _parts(report: ConnectionReport) -> Iterator[Lines]:
     heads = ("time, s", "frame", "client", "server")
     yield Lines("States", "" if states else "the capture proves none", (), heads, states, (0, 1))
     yield Lines("Handshake", opening_text(report), (), OPENING_HEADS, opening_rows(report), (0, 1, 4))
+    if report.tls is not None:
+        yield _tls(report, report.tls)
     yield Lines("Data", sent_text(report), (), ("sent by", "client", "server"), data_rows(report), (1, 2))
     waited = f"TIME-WAIT: {time_wait_text(report)}"
     yield Lines("Closing", closing_text(report), (waited,), CLOSING_HEADS, closing_rows(report), (0, 1))
-    if report.tls is not None:
-        yield _tls(report, report.tls)
 
 
 def _tls(report: ConnectionReport, tls: TlsReport) -> Lines:
