@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,26 @@ def test_captures_that_are_gone_or_changed_cost_only_their_pictures() -> None:
     assert "has changed since it was judged" in told["in/many.pcap"]
     assert "cannot be read any more" in told["in/unanswered.pcap"]
     assert all(page.summary and page.drawing == Drawing() for page in pages)
+
+
+def test_pages_are_the_same_wherever_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = write_tables(run_batch(find(["in"]), "out", Options(), jobs=1), "out", "csv")
+    here = make_pages(written.aggregate, "out", Options(), jobs=1)
+    assert [page.missing for page in here] == [""] * 6
+    with ThreadPoolExecutor(2) as executor:
+        assert make_pages(written.aggregate, "out", Options(), executor=executor) == here
+    monkeypatch.setattr("tcpscope.batch.pages.WORTH_PROCESSES", 0.0)
+    assert make_pages(written.aggregate, "out", Options(), jobs=2) == here
+
+
+def test_what_goes_wrong_while_drawing_costs_only_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("too much")
+
+    written = write_tables(run_batch(find(["in"]), "out", Options(), jobs=1), "out", "csv")
+    monkeypatch.setattr("tcpscope.batch.pages.page", fail)
+    told = [page.missing for page in make_pages(written.aggregate, "out", Options(), jobs=1)]
+    assert told == ["This connection could not be drawn: MemoryError: too much"] * 6
 
 
 def test_a_result_that_vanished_costs_only_its_pictures() -> None:

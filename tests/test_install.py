@@ -76,6 +76,7 @@ def test_the_command_says_its_version() -> None:
 def test_data_files_are_beside_the_code() -> None:
     assert (PACKAGE / "py.typed").exists()
     assert list((PACKAGE / "report").glob("*.json"))
+    assert {path.suffix for path in (PACKAGE / "report/html").iterdir()} >= {".css", ".html", ".js"}
 
 
 DISTRIBUTIONS = {"vl_convert": "vl-convert-python"}

@@ -113,7 +113,8 @@ def _spread(work: Sequence[Work], executor: Executor | None, jobs: int) -> list[
         if executor is None:
             if jobs < 2 or size < WORTH_PROCESSES:
                 return [draw(one) for one in work]
-            executor = stack.enter_context(ProcessPoolExecutor(jobs, initializer=start_worker))
+            executor = ProcessPoolExecutor(jobs, initializer=start_worker)
+            stack.callback(executor.shutdown, cancel_futures=True)  # also where somebody stops the batch
         return [_result(future) for future in [executor.submit(draw, one) for one in work]]
 
 
