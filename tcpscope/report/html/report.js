@@ -285,7 +285,7 @@
 
   // Views
   function current() {
-    var id = decodeURIComponent(location.hash.slice(1));
+    var id = location.hash.slice(1);
     var view = id && document.getElementById(id);
     return view && view.classList.contains("view") ? view : overview;
   }
