@@ -179,7 +179,7 @@ def hostile_overview() -> tuple[Overview, list[Page]]:
         captures.add({"path": text, "status": "damaged", "reason": text, "document": "x.json", "summary": text})
         pages.append(missing(total.listed.rows[-1], text))
     lines = tuple(line._replace(document="") for line in captures.in_order())
-    return Overview(9, 9, 9, 9, 0, 0, 9, (), (), total, "1", lines, (("a flaw", 3),), 9), pages
+    return Overview(9, 9, 9, 9, 0, 0, 9, (), (), total, "1", lines=lines, faults=(("a flaw", 3),), flawed=9), pages
 
 
 def listed(
@@ -294,7 +294,7 @@ def test_captures_that_are_gone_or_changed_cost_only_their_pictures() -> None:
     written = write_tables(ran, "out", "csv")
     Path("in/unanswered.pcap").unlink()
     Path("in/many.pcap").write_bytes(clean())
-    pages = make_pages(written.aggregate, "out", Options(), jobs=1)
+    pages = make_pages(ran.inputs, written.aggregate, "out", Options(), jobs=1)
     told = {page.path: page.missing for page in pages}
     assert "has changed since it was judged" in told["in/many.pcap"]
     assert "cannot be read any more" in told["in/unanswered.pcap"]
@@ -302,22 +302,24 @@ def test_captures_that_are_gone_or_changed_cost_only_their_pictures() -> None:
 
 
 def test_pages_are_the_same_wherever_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    written = write_tables(run_batch(find(["in"]), "out", Options(), jobs=1), "out", "csv")
-    here = make_pages(written.aggregate, "out", Options(), jobs=1)
+    ran = run_batch(find(["in"]), "out", Options(), jobs=1)
+    written = write_tables(ran, "out", "csv")
+    here = make_pages(ran.inputs, written.aggregate, "out", Options(), jobs=1)
     assert [page.missing for page in here] == [""] * 6
     with ThreadPoolExecutor(2) as executor:
-        assert make_pages(written.aggregate, "out", Options(), executor=executor) == here
+        assert make_pages(ran.inputs, written.aggregate, "out", Options(), executor=executor) == here
     monkeypatch.setattr("tcpscope.batch.pages.WORTH_PROCESSES", 0.0)
-    assert make_pages(written.aggregate, "out", Options(), jobs=2) == here
+    assert make_pages(ran.inputs, written.aggregate, "out", Options(), jobs=2) == here
 
 
 def test_what_goes_wrong_while_drawing_costs_only_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise MemoryError("too much")
 
-    written = write_tables(run_batch(find(["in"]), "out", Options(), jobs=1), "out", "csv")
+    ran = run_batch(find(["in"]), "out", Options(), jobs=1)
+    written = write_tables(ran, "out", "csv")
     monkeypatch.setattr("tcpscope.batch.pages.page", fail)
-    told = [page.missing for page in make_pages(written.aggregate, "out", Options(), jobs=1)]
+    told = [page.missing for page in make_pages(ran.inputs, written.aggregate, "out", Options(), jobs=1)]
     assert told == ["This connection could not be drawn: MemoryError: too much"] * 6
 
 
@@ -325,7 +327,7 @@ def test_a_result_that_vanished_costs_only_its_pictures() -> None:
     ran = run_batch(find(["in"]), "out", Options(), jobs=1)
     written = write_tables(ran, "out", "csv")
     shutil.rmtree("out/rows")
-    assert all(page.missing for page in make_pages(written.aggregate, "out", Options(), jobs=1))
+    assert all(page.missing for page in make_pages(ran.inputs, written.aggregate, "out", Options(), jobs=1))
 
 
 def test_a_pipe_is_kept_for_the_second_reading() -> None:
@@ -340,15 +342,20 @@ def test_a_pipe_is_kept_for_the_second_reading() -> None:
 
 
 def test_parts_of_one_capture_are_joined() -> None:
+    first, second = "x_00001_20261123010000.pcap", "x_00002_20261123010001.pcap"
     data = many(12, range(2, 10))
     header, body = data[:24], data[24:]
     size = 16 + int.from_bytes(body[8:12], "little")
-    Path("a.pcap").write_bytes(header + body[:size])
-    Path("b.pcap").write_bytes(header + body[size:])
-    page = analyze("a.pcap", "b.pcap", "--join")
+    Path(first).write_bytes(header + body[:size])
+    Path(second).write_bytes(header + body[size:])
+    page = analyze(first, second, "--join")
     page.check()
     assert len(page.table("captures")) == 1
     assert [tag for tag, _ in page.elements].count("svg") == 12
+    page = batch(first, second, "--join")
+    page.check()
+    assert len(page.table("captures")) == 1
+    assert [tag for tag, _ in page.elements].count("svg") == PAGES_A_CAPTURE
 
 
 # Large batches
@@ -384,7 +391,7 @@ def test_ten_thousand_captures_stay_below_20_mb() -> None:
     drawn = Drawing("<svg>" + "<line x1='1'/>" * 4000 + "</svg>", "", graphs(8000))
     pages = [missing(row, "")._replace(drawing=drawn) for row in total.listed.in_order()[:PAGES]]
     lines = tuple(captures.in_order())
-    over = Overview(10_000, 1, 500_000, 1, 1, 1, 10_000, (), (), total, "1", lines)
+    over = Overview(10_000, 1, 500_000, 1, 1, 1, 10_000, (), (), total, "1", lines=lines)
     source = render_of(document(over, pages, tables="parquet"))
     assert len(source.encode()) < LIMIT
     page = HtmlPage(source)
@@ -410,7 +417,7 @@ def test_more_captures_than_a_page_can_bear_are_counted() -> None:
     assert len(lines) == 100
     assert lines[0].path == "777.pcap"
     assert {line.errors for line in lines[1:]} == {8}
-    over = Overview(1000, 1, 1, 1, 1, 1, 1, (), (), Aggregate(), "1", tuple(lines))
+    over = Overview(1000, 1, 1, 1, 1, 1, 1, (), (), Aggregate(), "1", lines=tuple(lines))
     assert (
         "900 more are not here: captures.csv has all of them."
         in HtmlPage(render_of(document(over, [], tables="csv"))).text

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tcpscope.report.model_tls import TlsReport
     from tcpscope.rules.base import Finding
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of what a batch keeps: a result of another format is made anew."""
 
 TEXT: Final = "text"

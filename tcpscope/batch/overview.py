@@ -7,9 +7,9 @@ from typing import NamedTuple
 from tcpscope.batch.aggregate import Aggregate
 from tcpscope.batch.captures import CaptureLine
 from tcpscope.batch.run import Ran
+from tcpscope.batch.tables import Written
 from tcpscope.many.inputs import Input
 from tcpscope.many.series import named_alike
-from tcpscope.batch.tables import Written
 from tcpscope.version import __version__
 
 

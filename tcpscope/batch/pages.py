@@ -13,10 +13,10 @@ from tcpscope.batch.html import WORST, place_of
 from tcpscope.batch.listed import Listed
 from tcpscope.batch.store import Identity, Store, identity_of
 from tcpscope.errors import SourceError
-from tcpscope.many.again import read_again
+from tcpscope.many.again import read_again, read_series_again
 from tcpscope.many.inputs import Input
 from tcpscope.many.processes import cost, processors, start_worker
-from tcpscope.many.reading import read_capture
+from tcpscope.many.reading import read_capture, read_series
 from tcpscope.report.build import connection_report
 from tcpscope.report.html.connection import page
 from tcpscope.report.html.drawing import Drawings, Subject
@@ -47,7 +47,7 @@ FAILED: Final = "This connection could not be drawn"
 class Work(NamedTuple):
     """Connections of one capture to draw: stream and first frame of each. ``identity``: of the capture that was judged."""
 
-    path: str
+    input: Input
     identity: Identity | None
     places: tuple[tuple[int, int], ...]
     options: Options
@@ -78,6 +78,7 @@ def choose(aggregate: Aggregate) -> list[Listed]:
 
 
 def make_pages(
+    inputs: Sequence[Input],
     aggregate: Aggregate,
     directory: str,
     options: Options,
@@ -86,7 +87,7 @@ def make_pages(
     jobs: int = 0,
     by_content: bool = False,
 ) -> list[Page]:
-    """The pages of a batch whose results are below ``directory``. What cannot be drawn any more says so.
+    """The pages of a batch of ``inputs`` whose results are below ``directory``. What cannot be drawn any more says so.
 
     ``executor``, ``jobs``: as for :func:`tcpscope.batch.run.run_batch`.
     """
@@ -95,10 +96,11 @@ def make_pages(
     for one in chosen:
         places.setdefault(one.path, []).append((one.stream, one.first_frame))
     store, graphs = Store(directory), graphs_possible()
+    known = {one.path: one for one in inputs if one.path in places}
     work = []
     for path, those in places.items():
         head = store.head(path)
-        work.append(Work(path, head and head.identity, tuple(those), options, by_content, graphs))
+        work.append(Work(known[path], head and head.identity, tuple(those), options, by_content, graphs))
     made = dict(zip(places, _spread(work, executor, jobs or processors()), strict=True))
     return [
         made[one.path].pages.get((one.stream, one.first_frame)) or missing(one, made[one.path].missing)
@@ -107,7 +109,7 @@ def make_pages(
 
 
 def _spread(work: Sequence[Work], executor: Executor | None, jobs: int) -> list[Made]:
-    size = sum(cost(Input(one.path, one.identity.size if one.identity else 0)) for one in work)
+    size = sum(cost(one.input) for one in work)
     jobs = min(jobs, len(work))
     with ExitStack() as stack:
         if executor is None:
@@ -137,7 +139,8 @@ def draw(work: Work) -> Made:
 
 
 def _draw(work: Work) -> Made:
-    now = identity_of(work.path, work.by_content)
+    files, path = work.input.files, work.input.path
+    now = identity_of(work.input, work.by_content)
     if work.identity is None or not work.identity.same(now):
         return Made({}, CHANGED)
     subjects: list[Subject] = []
@@ -146,15 +149,22 @@ def _draw(work: Work) -> Made:
         if (conn.stream, conn.first_frame) in work.places:
             subjects.append(Subject(target_of(conn), connection_report(conn, findings, work.options.msl_ns)))
 
-    read_capture(work.path, Session(work.options, keep))
+    session = Session(work.options, keep)
+    if files:
+        read_series(files, session)
+    else:
+        read_capture(path, session)
     drawings = Drawings(work.options, subjects, graphs=work.graphs)
-    read_again(work.path, drawings.reader)
+    if files:
+        read_series_again(files, drawings.reader)
+    else:
+        read_again(path, drawings.reader)
     pages: dict[tuple[int, int], Page] = {}
     for subject in subjects:
         drawing = drawings.of(subject)
         if drawing is not None:
             report = subject.report
-            pages[report.stream, report.first_frame] = page(work.path, report, drawing)
+            pages[report.stream, report.first_frame] = page(path, report, drawing)
     return Made(pages, CHANGED)
 
 

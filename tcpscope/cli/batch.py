@@ -175,7 +175,9 @@ def _run(
         over = overview(ran, write_tables(ran, directory, tables))
         report = _write(directory, "report.md", render(over))
         if html_possible():
-            pages = make_pages(over.aggregate, directory, options, executor=executor, jobs=jobs, by_content=by_content)
+            pages = make_pages(
+                inputs, over.aggregate, directory, options, executor=executor, jobs=jobs, by_content=by_content
+            )
             notices = (GRAPHS_NEED,) if pages and not graphs_possible() else ()
             kind = table_format(tables)
             report = _write(directory, "report.html", render_html(document(over, pages, tables=kind, notices=notices)))

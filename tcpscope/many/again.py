@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from tcpscope.capture.join import misfit
 from tcpscope.capture.source import open_source
+from tcpscope.errors import SourceError
 
 if TYPE_CHECKING:
     from tcpscope.many.kept import Kept
@@ -40,10 +42,29 @@ def read_again(path: str, reader: Rereader, kept: Kept | None = None) -> None:
         feed_all(path, reader, source.read)
 
 
+def read_series_again(paths: Sequence[str], reader: Rereader) -> None:
+    """The same with the files of one capture, as :func:`tcpscope.many.reading.read_series` has read them."""
+    for index, path in enumerate(paths):
+        wrong = misfit(path, reader.pipeline.latest) if index else ""
+        reader.begin_file(path)
+        if not wrong:
+            try:
+                with open_source(path) as source:
+                    _feed(reader, source.read)
+            except SourceError as error:
+                wrong = str(error)
+        reader.end_file(path, "", wrong)
+    reader.finish()
+
+
 def feed_all(path: str, reader: Taker, read: Callable[[], bytes]) -> None:
     """Feed what ``read`` gives until it gives nothing, or no more is wanted."""
     reader.begin_file(path)
-    while (data := read()) and reader.feed(data):
-        pass
+    _feed(reader, read)
     reader.end_file(path, "", "", -1)
     reader.finish()
+
+
+def _feed(reader: Taker, read: Callable[[], bytes]) -> None:
+    while (data := read()) and reader.feed(data):
+        pass

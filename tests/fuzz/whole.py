@@ -29,6 +29,7 @@ from tests.fuzz.capture import COMPRESSORS, memory_folder, pieces
 from tests.fuzz.mutate import damage_records, mutate
 from tests.fuzz.state import refuse
 from tests.fuzz.target import built_in, scenario_captures
+from tests.html_page import HtmlPage
 
 SCHEMA = Draft202012Validator(json.loads(files("tcpscope.report").joinpath("schema.json").read_text(encoding="utf-8")))
 STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -127,6 +128,8 @@ def check_output(name: str, shown: str, schema: bool) -> None:
     elif name in ("jsonl", "sarif"):
         for line in shown.splitlines() if name == "jsonl" else [shown]:
             json.loads(line, parse_constant=refuse)
+    elif name == "html" and "Content-Security-Policy" in shown:
+        HtmlPage(shown).check()
     elif name in ("svg", "html", "junit"):
         ElementTree.fromstring(shown)
     else:
