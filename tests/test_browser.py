@@ -184,6 +184,7 @@ def test_a_connection_is_opened_and_left(browser: Any, reports: Path, width: int
         assert wanted in text
     assert page.locator(".current svg.ladder").is_visible()
     page.locator(".current summary").click()
+    page.locator(".current details .text").wait_for()
     assert "How to fix" in page.locator(".current details").inner_text()
     page.go_back()
     page.wait_for_function("document.querySelector('.current').id === '/'")
