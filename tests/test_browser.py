@@ -74,7 +74,7 @@ class Reader:
         self.page.goto(path.as_uri())
 
     def _console(self, message: Any) -> None:
-        if message.type == "error":
+        if message.type in {"error", "warning"}:
             self.troubles.append(message.text)
 
     def go(self, place: str) -> None:

@@ -166,8 +166,8 @@ def _analyze(
 
     report.start(paths[0])
     session = Session(options, report.connection, stream, report.threshold, keys)
-    session.pipeline.flows.last = last
     drawer = report if isinstance(report, Drawer) else None
+    session.pipeline.flows.last = last and drawer is None  # who reads twice needs the memory of the first time
     with ExitStack() as stack:
         try:
             if len(paths) > 1:

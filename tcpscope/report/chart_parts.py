@@ -11,7 +11,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 Spec: TypeAlias = dict[str, object]
 Rows: TypeAlias = list[dict[str, Any]]
 
-SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
+VEGA_LITE: Final = "6.1"
+"""The version that graphs are written for. It goes with Vega 6, which draws them in a page."""
+
+SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v6.json"
 
 LEGEND_ENTRY: Final = 125  # pixels
 MARGIN: Final = 96  # what axis and padding take of a picture's width

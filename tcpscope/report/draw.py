@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tcpscope.errors import OptionError
-from tcpscope.report.chart_parts import INK, Spec
+from tcpscope.report.chart_parts import INK, VEGA_LITE, Spec
 from tcpscope.report.escape import printable
 
 if TYPE_CHECKING:
     from tcpscope.report.charts import Chart
 
-VEGA_LITE: Final = "5.21"
 SCALE: Final = 2
 """Pixels of a PNG for each of the picture, so that it is sharp on today's screens."""
 

@@ -15,9 +15,9 @@ from importlib.resources import files
 from typing import Any, Final
 
 from tcpscope.errors import OptionError
+from tcpscope.report.chart_parts import VEGA_LITE
 from tcpscope.report.html.model import Document, Page, Table, shown
 
-VEGA_LITE: Final = "5.21"
 GRAPHS_NEED: Final = "The graphs over time need pip install 'tcpscope[html]' (vl-convert-python is missing)."
 GRAPHS_SIZE: Final = 6_000_000
 """Characters that the graphs of a report may take: with all else, a page that a browser opens at once."""
