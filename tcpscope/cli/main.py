@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -86,7 +90,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _populate_arenas()
     status = run(arguments)
     gc.freeze()
+    if threading.active_count() == 1:
+        _exit(status)
     sys.exit(status)
+
+
+def _exit(status: int) -> NoReturn:
+    """End the process as Python does, but without taking its objects apart: that takes a tenth of the time of most captures."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # run() has said so; ValueError: it is closed
+            if stream is not None:
+                stream.flush()
+    os._exit(status)
 
 
 def _populate_arenas() -> None:
