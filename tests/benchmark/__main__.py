@@ -1,4 +1,4 @@
-"""``python -m tests.benchmark``: measures, and prints tables that can go into a document."""
+"""Measures tcpscope beside its peers, and prints a table of goals and what was found. docs/benchmark.md says more."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tabulate import tabulate
+from tests.benchmark import goals, growth, real
+from tests.benchmark.goals import GOALS, PARTS, RUNS, SMALL, Bench
+from tests.benchmark.measure import ONE_BY_ONE, ROOT, Tool, compare, installed_peers, tcpscope
 
-from tests.benchmark.measure import MANY, PEERS, Run, Tool, checker, compare, own_memory, tcpscope
-
-ROOT = Path(__file__).resolve().parents[2]
-FRAMES, MEMORY_FRAMES, SMALL_FRAMES = 1_100_000, 110_000, 20_000
-MEGABYTE = 1_000_000
 SAMPLES = ROOT / "sample_pcaps"
 DAMAGED = {"cut-capture.pcap"}  # would end tcpscope with status 2
 
@@ -27,62 +24,48 @@ DAMAGED = {"cut-capture.pcap"}  # would end tcpscope with status 2
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description=__doc__)
-    parser.add_argument("--profile", default="mixed,short", help="kinds of traffic: mixed, short, steady (%(default)s)")
-    parser.add_argument("--frames", type=int, help=f"frames of a capture ({FRAMES:,}, which are 1.1 GB if mixed)")
-    parser.add_argument("--small", action="store_true", help=f"a quick look: {SMALL_FRAMES} frames")
-    parser.add_argument("--scale", default="1", help="multiples of the number of frames, such as 1,10")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each program runs (%(default)s)")
-    parser.add_argument("--only", action="store_true", help="tcpscope alone, without its peers")
+    parser.add_argument("--small", action="store_true", help=f"a quick look: captures {SMALL} times smaller")
     parser.add_argument(
-        "--memory",
-        action="store_true",
-        help=f"tcpscope's peak memory over {MEMORY_FRAMES} frames of steady traffic and ten times as many",
+        "--real", action="store_true", help="record ab and wrk with nginx, and measure on that, too (root)"
     )
+    parser.add_argument("--only", metavar="PARTS", help=f"only these parts of the table: {', '.join(PARTS)}")
+    parser.add_argument("--growth", type=Path, metavar="FILE.svg", help="draw how time and memory grow instead")
     parser.add_argument(
         "--check",
         type=int,
         metavar="COUNT",
-        help="tcpscope check over this many small captures (1000 are wanted in less than 20 seconds) beside tshark's "
-        "expert information, once a capture",
+        help="measure tcpscope check over this many small captures instead (1000 are wanted in less than 20 seconds) "
+        "beside tshark's expert information, once a capture",
     )
+    parser.add_argument("--rounds", type=int, default=3, help="how often each program runs (%(default)s)")
     parser.add_argument("--tcpscope", metavar="COMMAND", help="the tcpscope to measure (that beside this Python)")
+    parser.add_argument(
+        "--nfstream", metavar="PYTHON", default=sys.executable, help="a Python that has nfstream (this)"
+    )
     parser.add_argument("--dir", type=Path, help="directory for the captures, which are kept there and used again")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to a file, too")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="put the tables into this document, between <!-- benchmark --> and <!-- /benchmark --> (goals), runs and "
+        "growth; may be given several times",
+    )
     options = parser.parse_args(words)
-    if options.memory:
-        options.profile, options.scale, options.only, options.rounds = "steady", "1,10", True, 1
-    options.frames = options.frames or (SMALL_FRAMES if options.small else MEMORY_FRAMES if options.memory else FRAMES)
+    options.parts = options.only.split(",") if options.only else list(PARTS)
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if options.real and (why := real.missing()):
+        parser.error(f"--real: {why}")
     return options
-
-
-def make(directory: Path, profile: str, frames: int) -> Path:
-    """Make the capture in a process of its own: memory of this one would count as its children's."""
-    command = [sys.executable, "-m", "tests.benchmark.traffic", profile, str(frames), str(directory.resolve())]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    return Path(done.stdout.split(" (")[0])
 
 
 def machine(tool: Tool) -> str:
     """One line on what was measured, and where."""
-    version = subprocess.run([tool.command[0], "--version"], capture_output=True, text=True, check=True, cwd="/")
-    return f"{version.stdout.strip()}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
-
-
-def table(results: dict[str, Run], frames: int, size: int) -> list[list[object]]:
-    """A row for each tool; the ratio is its time over tcpscope's."""
-    own = results["tcpscope"].wall
-    return [
-        [
-            name,
-            f"{run.wall:.2f}",
-            f"{run.processor:.2f}",
-            f"{frames / run.wall / 1e6:.2f}",
-            f"{size / run.wall / MEGABYTE:,.0f}",
-            f"{'' if run.memory > own_memory() else '≤ '}{run.memory / MEGABYTE:,.0f}",
-            f"{run.wall / own:.2f}",
-        ]
-        for name, run in results.items()
-    ]
+    command = [*tool.command[: tool.command.index("analyze")], "--version"]
+    version = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout.strip()
+    return f"{version}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
 
 
 def small_captures(directory: Path, count: int) -> Path:
@@ -96,59 +79,70 @@ def small_captures(directory: Path, count: int) -> Path:
     return made
 
 
-def check(options: argparse.Namespace, directory: Path) -> list[str]:
-    """One table: a linter for many captures, and a loop around tshark."""
-    own = checker(options.tcpscope)
-    tools = [own] if options.only else [own, *(tool for tool in MANY if shutil.which("tshark"))]
-    captures = small_captures(directory, options.check)
-    results = compare(tools, captures, options.rounds)
-    rows = [
-        [name, f"{run.wall:.2f}", f"{run.processor:.2f}", f"{run.wall / results['tcpscope'].wall:.1f}"]
-        for name, run in results.items()
-    ]
+def check(options: argparse.Namespace, directory: Path) -> dict[str, str]:
+    """A linter for many captures, and a loop around tshark."""
+    words = ("check", "FILE", "--isolated", "--fail-on", "never", "--no-progress")
+    tools = [tcpscope(options.tcpscope, *words)] + [ONE_BY_ONE] * bool(shutil.which("tshark"))
+    results = compare(tools, small_captures(directory, options.check), options.rounds)
+    own = results["tcpscope"].wall
+    rows = [[name, f"{one.wall:.2f}", f"{one.processor:.2f}", f"{one.wall / own:.1f}"] for name, one in results.items()]
     title = f"{options.check:,} captures of some kilobytes, median of {options.rounds}"
-    return [
-        machine(own),
-        title,
-        tabulate(
-            rows,
-            ["tool", "seconds", "processor s", "time over tcpscope's"],
-            tablefmt="github",
-            disable_numparse=True,
-        ),
-    ]
+    headers = ["tool", "seconds", "processor s", "time over tcpscope's"]
+    return {"check": f"{title}\n\n{goals.markdown(headers, rows)}"}
 
 
-HEADERS = ["tool", "seconds", "processor s", "million frames/s", "MB/s", "peak memory MB", "time over tcpscope's"]
+def compared(options: argparse.Namespace, directory: Path) -> dict[str, str]:
+    """The table of goals, and that of the runs behind it."""
+    peers, absent = installed_peers(options.nfstream)
+    bench = Bench(directory, options.tcpscope, peers, options.rounds, options.small)
+    for part in options.parts:
+        PARTS[part](bench)
+    if options.real:
+        goals.real(bench)
+    notes = [machine(tcpscope(options.tcpscope)), f"medians of {options.rounds}"]
+    if options.small:
+        notes.append(f"captures {SMALL} times smaller than the goals mean")
+    if absent:
+        notes.append(f"not installed: {', '.join(absent)}")
+    note = "; ".join(notes) + "."
+    return {
+        "benchmark": f"{note}\n\n{goals.markdown(GOALS, bench.goals)}",
+        "runs": goals.markdown(RUNS, bench.runs),
+    }
 
 
-def measure(options: argparse.Namespace, directory: Path) -> list[str]:
-    """All tables, in Markdown."""
-    own = tcpscope(options.tcpscope)
-    tools = [own] if options.only else [own, *(tool for tool in PEERS if tool.installed)]
-    missing = [] if options.only else [tool.name for tool in PEERS if not tool.installed]
-    out = [machine(own) + (f"; not installed: {', '.join(missing)}" if missing else "")]
-    for profile in options.profile.split(","):
-        for scale in options.scale.split(","):
-            frames = options.frames * int(scale)
-            capture = make(directory, profile, frames)
-            size = capture.stat().st_size
-            results = compare(tools, capture, options.rounds)
-            out.append(f"{profile}: {frames:,} frames, {size / MEGABYTE:,.0f} MB, median of {options.rounds}")
-            out.append(tabulate(table(results, frames, size), HEADERS, tablefmt="github", disable_numparse=True))
-    return out
+def grown(options: argparse.Namespace, directory: Path) -> dict[str, str]:
+    """The picture of growth, and its table."""
+    steps = growth.STEPS[:4] if options.small else growth.STEPS
+    tool = tcpscope(options.tcpscope)
+    start, points = growth.measure(tool, directory, steps, options.rounds)
+    options.growth.write_text(growth.picture(points), encoding="utf-8")
+    return {"growth": f"{machine(tool)}. {growth.table(start, points)}"}
+
+
+def fill(document: str, tables: dict[str, str]) -> str:
+    """The document with the tables that it has places for; ValueError if it has none."""
+    found = [name for name in tables if f"<!-- {name} -->" in document and f"<!-- /{name} -->" in document]
+    if not found:
+        raise ValueError(f"no place for {' or '.join(tables)}, such as <!-- {next(iter(tables))} -->")
+    for name in found:
+        before, _, rest = document.partition(f"<!-- {name} -->")
+        _, _, after = rest.partition(f"<!-- /{name} -->")
+        document = f"{before}<!-- {name} -->\n{tables[name]}\n<!-- /{name} -->{after}"
+    return document
 
 
 def main() -> None:
     """Measure and print."""
     options = arguments()
     with tempfile.TemporaryDirectory() as temporary:
-        directory = options.dir or Path(temporary)
+        directory = (options.dir or Path(temporary)).resolve()
         directory.mkdir(parents=True, exist_ok=True)
-        text = "\n\n".join((check if options.check else measure)(options, directory)) + "\n"
-    print(text, end="")
-    if options.markdown:
-        options.markdown.write_text(text, encoding="utf-8")
+        measured = grown if options.growth else check if options.check else compared
+        tables = measured(options, directory)
+    print("\n\n".join(tables.values()))
+    for path in options.markdown:
+        path.write_text(fill(path.read_text(encoding="utf-8"), tables), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,27 @@ def test_connections_open_transfer_and_close() -> None:
         assert 0x18 in seen
 
 
+# What the end of the capture cuts off, connections that RST ends, and segments that were lost before they were captured
+MEANT = {"TS105", "TS106", "TS202", "TS206", "TS401", "TS405", "TS409", "TS673", "TS675", "TS676"}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_nothing_is_wrong_with_the_traffic(name: str) -> None:
+    file = io.BytesIO()
+    write(file, PROFILES[name], COUNT)
+    file.seek(0)
+    report = tcpscope.analyze(file)
+    assert {finding.code for finding in report.findings} <= MEANT
+    assert tcpscope.Severity.ERROR not in {finding.severity for finding in report.findings}
+
+
+def test_a_flood_is_a_connection_a_frame() -> None:
+    file = io.BytesIO()
+    write(file, PROFILES["flood"], COUNT)
+    file.seek(0)
+    assert len(tcpscope.analyze(file).connections) == COUNT
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_what_is_lost_comes_again_as_it_was(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traffic, "LOSS", 0.3)

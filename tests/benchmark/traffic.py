@@ -2,9 +2,10 @@
 
 Connections are those of ordinary hosts: handshake with options, requests and answers (HTTP, TLS 1.3 or plain bulk), an
 acknowledgement for every second segment, now and then a loss that SACK blocks and a retransmission mend, sequence
-numbers that wrap, and an ending by FIN or, rarely, RST. The capture point is at the client. All checksums are right.
+numbers that wrap, and an ending by FIN or, rarely, RST. A flood is SYNs that nobody answers. The capture point is at
+the client. All checksums are right.
 
-    python -m tests.benchmark.traffic PROFILE FRAMES FILE
+    python -m tests.benchmark.traffic PROFILE FRAMES DIRECTORY
 """
 
 from __future__ import annotations
@@ -46,13 +47,19 @@ class Profile:
     bulk: float  # long transfers
     web: float  # HTTP and TLS
     short: float  # one small question and answer
+    flood: float = 0  # a SYN that nobody answers
 
 
 PROFILES = {
+    "bulk": Profile(bulk=6, web=0, short=0),
     "mixed": Profile(bulk=6, web=400, short=100),
     "short": Profile(bulk=0, web=0, short=5000),
     # So few at a time that connections can end and be forgotten within the capture: for measuring memory
     "steady": Profile(bulk=0, web=4, short=16),
+    # For growth: so many that none is forgotten within the capture, and so few that nearly all are
+    "crowd": Profile(bulk=0, web=0, short=20_000),
+    "trickle": Profile(bulk=0, web=0, short=2),
+    "flood": Profile(bulk=0, web=0, short=0, flood=100_000),
 }
 
 
@@ -325,9 +332,14 @@ def short(connection: Connection) -> Iterator[Step]:
     yield from connection.close()
 
 
+def half(connection: Connection) -> Iterator[Step]:
+    """The SYN of a flood."""
+    yield connection.syn(connection.client, connection.server, SYN, 0)
+
+
 def arrivals(rng: random.Random, profile: Profile) -> Iterator[tuple[int, Iterator[Step]]]:
     """When connections begin, in nanoseconds, and their frames; without end."""
-    total = profile.bulk + profile.web + profile.short
+    total = profile.bulk + profile.web + profile.short + profile.flood
     now = 0
     for number in itertools.count():
         now += int(rng.expovariate(total) * 1e9)
@@ -337,8 +349,10 @@ def arrivals(rng: random.Random, profile: Profile) -> Iterator[tuple[int, Iterat
         elif kind < profile.bulk + profile.web:
             secure = rng.random() < 0.7
             yield now, tls(Connection(rng, number, 443)) if secure else http(Connection(rng, number, 80))
-        else:
+        elif kind < profile.bulk + profile.web + profile.short:
             yield now, short(Connection(rng, number, 7000))
+        else:
+            yield now, half(Connection(rng, number, 80))
 
 
 def frames(profile: Profile, seed: int = 1) -> Iterator[Step]:
