@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import tcpscope
@@ -21,7 +23,9 @@ from tcpscope.version import __version__, compiled, version_line
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(str(tcpscope.__file__)).parent
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SETTINGS: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT: dict[str, Any] = SETTINGS["project"]
+WHEELS: dict[str, Any] = SETTINGS["tool"]["cibuildwheel"]
 EXTRAS = [requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra]
 
 
@@ -116,3 +120,22 @@ def test_pinned_versions_are_within_the_ranges() -> None:
         requirement = Requirement(text)
         if requirement.name != "tcpscope":
             assert pinned[canonicalize_name(requirement.name)] in requirement.specifier, text
+
+
+def test_there_are_wheels_for_each_python_that_is_named() -> None:
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert WHEELS["build"] == [f"cp{version.replace('.', '')}-*" for version in named]
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    assert [f"3.{minor}" for minor in range(int(named[-1][2:]) + 1) if f"3.{minor}" in allowed] == named
+
+
+def test_wheels_are_tested_with_what_is_there() -> None:
+    assert WHEELS["test-environment"]["TCPSCOPE_EXPECT"] == "compiled"
+    given = [ROOT / path for path in WHEELS["test-sources"]]
+    assert PACKAGE not in given
+    assert ROOT not in given
+    for word in " ".join(WHEELS["test-command"]).split():
+        if "/" in word:
+            assert (ROOT / word).exists(), word
+            assert any((ROOT / word).is_relative_to(path) for path in given), word
+    assert set(WHEELS["test-requires"]) <= set(PROJECT["optional-dependencies"]["test"])
