@@ -15,35 +15,40 @@ from tests.benchmark.measure import Run, Tool, compare
 
 # Frames of each capture. Of trickle nearly all connections are over, and forgotten; of crowd none is.
 STEPS = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+SMALL_ROUNDS = 9  # of captures that take less than a second: above the start they take some milliseconds
+FIRST = 4_000  # of crowd, another one: a thousand connections
 AGAINST = {"trickle": "frames, of which few connections are live", "crowd": "connections, all live"}
 TOTALS = re.compile(r"1 capture, ([\d,]+) connections?, ([\d,]+) frames")
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One capture: how much there is of what grows, seconds and bytes of memory above the start."""
+    """One capture: how much there is of what grows, processor time and bytes of memory above the start, all the memory."""
 
     profile: str
     amount: int
     seconds: float
     memory: int
+    peak: int
 
 
 def measure(tool: Tool, directory: Path, steps: Sequence[int], rounds: int) -> tuple[Run, list[Point]]:
     """The start, which is a capture of some frames, and all points."""
-    start = compare([tool], make(directory, "mixed", TINY), max(rounds, 5))[tool.name]
+    start = compare([tool], make(directory, "mixed", TINY), max(rounds, SMALL_ROUNDS))[tool.name]
     points = []
     for profile in AGAINST:
-        for frames in steps:
+        for frames in steps if profile == "trickle" else (FIRST, *steps):
             capture = make(directory, profile, frames)
-            one = compare([tool], capture, rounds if frames > 1_000_000 else max(rounds, 5))[tool.name]
+            one = compare([tool], capture, rounds if frames > 1_000_000 else max(rounds, SMALL_ROUNDS))[tool.name]
             said = subprocess.run(tool.words(capture), capture_output=True, text=True, check=True, cwd=capture.parent)
             totals = TOTALS.search(said.stdout)
             assert totals
             connections, seen = (int(number.replace(",", "")) for number in totals.groups())
             amount = seen if profile == "trickle" else connections
-            points.append(Point(profile, amount, one.wall - start.wall, one.memory - start.memory))
-            print(f"{profile}: {amount:,}: {one.wall:.2f} s, {one.memory / MEGABYTE:,.0f} MB", file=sys.stderr)
+            points.append(
+                Point(profile, amount, one.processor - start.processor, one.memory - start.memory, one.memory)
+            )
+            print(f"{profile}: {amount:,}: {one.processor:.2f} s, {one.memory / MEGABYTE:,.0f} MB", file=sys.stderr)
     return start, points
 
 
@@ -63,30 +68,30 @@ def table(start: Run, points: Sequence[Point]) -> str:
         ]
         for point in points
     ]
-    first = f"Start: {start.wall:.2f} s, {start.memory / MEGABYTE:.0f} MB."
+    first = f"Start: {start.processor:.2f} s, {start.memory / MEGABYTE:.0f} MB."
     return f"{first}\n\n{markdown(HEADERS, rows)}"
 
 
 def chart(points: Sequence[Point], profile: str, measure: str, title: str) -> dict[str, object]:
     """One of the four graphs, in Vega-Lite: points and the line of exact proportion through the last of them."""
     mine = [point for point in points if point.profile == profile]
-    values = [
-        {"x": point.amount, "y": point.seconds if measure == "seconds" else point.memory / MEGABYTE} for point in mine
+    constant = profile == "trickle" and measure == "MB"
+    amounts = [
+        point.seconds if measure == "seconds" else (point.peak if constant else point.memory) / MEGABYTE
+        for point in mine
     ]
-    values = [value for value in values if value["y"] > 0]
-    last, constant = values[-1], profile == "trickle" and measure != "seconds"
-    line = [
-        {"x": value["x"], "y": last["y"] if constant else last["y"] * value["x"] / last["x"]}
-        for value in (values[0], last)
-    ]
-    axis = {"grid": True, "tickCount": 5, "format": "~s", "titleFontWeight": "normal"}
+    values = [{"x": point.amount, "y": y} for point, y in zip(mine, amounts, strict=True) if y > 0]
+    first, last = values[0], values[-1]
+    line = [{"x": first["x"], "y": last["y"] * (1 if constant else first["x"] / last["x"])}, last]
+    # A line for each power of ten, and no others: the picture stays small.
+    axis = {"grid": True, "values": [10.0**n for n in range(-4, 9)], "format": "~s", "titleFontWeight": "normal"}
     encoding = {
         "x": {"field": "x", "type": "quantitative", "scale": {"type": "log"}, "title": AGAINST[profile], "axis": axis},
         "y": {
             "field": "y",
             "type": "quantitative",
-            "scale": {"type": "log", "domain": [0.1, 100]} if constant else {"type": "log"},
-            "title": measure,
+            "scale": {"type": "log", "domain": [1, 1000]} if constant else {"type": "log"},
+            "title": f"{measure}, start included" if constant else f"{measure} above the start",
             "axis": axis | {"format": "~g"},
         },
     }

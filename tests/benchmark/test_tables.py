@@ -54,8 +54,11 @@ def test_a_run_has_time_and_memory_of_the_program_alone(tmp_path: Path) -> None:
 def test_the_picture_of_growth_is_svg() -> None:
     pytest.importorskip("vl_convert")
     points = [
-        Point(profile, 10**n, 10 ** (n - 6), 10 ** (n + 2)) for profile in ("trickle", "crowd") for n in range(4, 7)
+        Point(profile, 10**n, 10.0 ** (n - 6), 10 ** (n + 2), 10 ** (n + 3))
+        for profile in ("trickle", "crowd")
+        for n in range(4, 7)
     ]
     drawn = picture(points)
     assert drawn.startswith("<svg")
+    assert len(drawn) < 60_000
     assert "Memory grows as the live connections do" in drawn
