@@ -33,6 +33,7 @@ from tcpscope.rules.tls_outcome import TLS_PORTS
 from tcpscope.rules.verdicts import handshake_verdict, watched_too_briefly
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Transfer
+from tcpscope.state.facts import KIND_BITS, PORTS_REUSED, REUSE_HIGHER_ISN, REUSE_NEWER_TIMESTAMP, Fact, FactLog
 from tcpscope.state.tls_log import TlsLog
 from tcpscope.state.tls_tracker import TlsConnection
 
@@ -76,6 +77,7 @@ class Judge:
         self._examiner: Examiner = Examiner(options.ca_file, options.system_ca, options.crl)
         self._by_trigger: dict[tuple[int, int], list[Rule]] = {}
         self._kinds: i64 = 0
+        self._reuse: i64 = KIND_BITS[PORTS_REUSED]
         self._occasions: i64 = TLS_TROUBLE if self._tls_rules else 0
         for rule in self._rules:
             self._kinds |= rule.kind_bits()
@@ -118,7 +120,7 @@ class Judge:
     def opinion(self, conn: Connection) -> Opinion | None:
         """What :meth:`connection` would say, but for names and numbers, if that takes no look at the rules; else None.
 
-        So it is with clean connections, and with those of which a flood has many: nothing happened, and no answer came.
+        So it is with clean connections, and with those of which there may be many: nobody answered, or the ports were used again.
         """
         kinds: i64 = conn.fact_kinds & self._kinds
         occasions: i64 = occasions_of(conn) & self._occasions
@@ -126,10 +128,12 @@ class Judge:
             return None
         if kinds | occasions == 0:
             return self.clean
-        if kinds != 0 or occasions & ~(UNANSWERED | HALF_OPEN) != 0:
-            return None
         if conn.lossy or conn.frames_dropped > 0 or conn.file_damaged or conn.cut_off:
             return None  # what is absent is weighed against what the capture lost
+        if kinds != 0:
+            return self._reused(conn) if kinds == self._reuse and occasions == 0 else None
+        if occasions & ~(UNANSWERED | HALF_OPEN) != 0:
+            return None
         # All that TS105 and TS106 look at where nothing was repeated.
         sort: int = (
             occasions * 16
@@ -138,6 +142,20 @@ class Judge:
             + (2 if watched_too_briefly(conn.client, conn) else 0)
             + (1 if watched_too_briefly(conn.server, conn) else 0)
         )
+        return self._like(sort, conn)
+
+    def _reused(self, conn: Connection) -> Opinion | None:
+        """The same for a connection of which nothing is to be told but that its ports were used again, safely (TS304)."""
+        log: FactLog | None = conn.log
+        if log is None or len(log.facts) != 1:
+            return None
+        fact: Fact = log.facts[0]
+        if fact.kind != PORTS_REUSED or fact.b not in (REUSE_HIGHER_ISN, REUSE_NEWER_TIMESTAMP):
+            return None
+        return self._like(-1 - fact.side, conn)
+
+    def _like(self, sort: int, conn: Connection) -> Opinion:
+        """What the rules say of this sort, worked out for the first one."""
         found = self.alike.get(sort)
         if found is None:
             found = Opinion(self.connection(conn))
