@@ -94,13 +94,14 @@ def read_capture(paths: Sequence[str], taker: Taker, progress: bool) -> None:
 
     :raises SourceError: the first one cannot be opened; that happens to a later one: it counts as damage.
     """
-    from tcpscope.capture.join import misfit
-
     for index, path in enumerate(paths):
-        if index and (wrong := misfit(path, taker.pipeline.latest)):
-            taker.begin_file(path)
-            taker.end_file(path, "", wrong, -1)
-            continue
+        if index:
+            from tcpscope.capture.join import misfit
+
+            if wrong := misfit(path, taker.pipeline.latest):
+                taker.begin_file(path)
+                taker.end_file(path, "", wrong, -1)
+                continue
         with open_source(path) as source, Progress(source.name, source.size, progress) as bar:
             taker.begin_file(path)
             stopped, offset = read_into(source, taker.feed, bar)

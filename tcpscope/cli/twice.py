@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tcpscope.cli.reading import read_capture
-from tcpscope.many.again import feed_all
 from tcpscope.many.kept import Kept
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ class Twice:
         if not self._kept.needed:
             read_capture(self._paths, taker, self._progress)
             return
+        from tcpscope.many.again import feed_all
+
         feed_all(self._paths[0], taker, self._kept.again())
 
     def __enter__(self) -> Twice:

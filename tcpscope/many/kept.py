@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
 from typing import BinaryIO
 
 from tcpscope.capture.source import CHUNK
-from tcpscope.many.spool import MEMORY
 
 
 class Kept:
@@ -18,6 +16,10 @@ class Kept:
         self.needed = any(path == "-" or not Path(path).is_file() for path in paths)
         self._file: BinaryIO | None = None
         if self.needed:
+            from tempfile import SpooledTemporaryFile  # noqa: PLC0415 (heavy, and a file needs none)
+
+            from tcpscope.many.spool import MEMORY  # noqa: PLC0415 (the same)
+
             self._file = SpooledTemporaryFile(max_size=MEMORY)  # type: ignore[assignment]  # noqa: SIM115
 
     def add(self, data: bytes) -> None:
