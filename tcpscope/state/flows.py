@@ -52,7 +52,7 @@ IDLE_OPENING_NS: Final = (
 )
 IDLE_OPEN_NS: Final = 3 * 3_600_000_000_000  # beyond the keep-alive interval of RFC 9293 section 3.8.4 (2 hours)
 ENDED_KEPT: Final = 32_768  # twice
-RECENT: Final = 1024  # a power of two; all of them together have room in the second cache of a processor
+RECENT: Final = 4096  # a power of two
 NEAR: Final = 0x1000000  # a segment this close to an old connection's numbers belongs to it
 
 # Ports below this are assigned by IANA for services; a port that a client picks is above (RFC 6335 section 6).

@@ -16,10 +16,6 @@ MAX_BYTES: Final = 64 * 1024
 MAX_HELD: Final = 16 * 1024
 MAX_PENDING: Final = 64
 
-# First bytes of a PROXY protocol header of version 1 and 2
-PROXY_TEXT: Final = 0x50
-PROXY_BINARY: Final = 0x0D
-
 # What is known of the other direction.
 NOTHING: Final = 0
 CLIENT_FIRST: Final = 1  # it sent a ClientHello as its very first bytes: this direction answers it, whatever it says
@@ -159,6 +155,14 @@ class Sniffer:
 def is_exhausted(segments: i64, size: i64) -> bool:
     """Whether so many segments with so many bytes in all are enough to look at."""
     return segments >= MAX_SEGMENTS or size >= MAX_BYTES
+
+
+def may_be_proxy(data: bytes, start: i64) -> bool:
+    """Whether bytes, three at least, may begin a PROXY protocol header: of version 1 (``PROXY``; not ``POST``) or 2."""
+    first: i64 = data[start]
+    if first == 0x50:
+        return data[start + 1] == 0x52 and data[start + 2] == 0x4F
+    return first == 0x0D
 
 
 def proxy_header(data: bytes, start: i64, end: i64) -> i64:

@@ -16,7 +16,7 @@ from tcpscope.state import tls_detect
 from tcpscope.state import tls_faults as f
 from tcpscope.state.stream import MAX_HELD
 from tcpscope.state.tls_carrier import UNKNOWN, Carrier, recognise
-from tcpscope.state.tls_detect import PROXY_BINARY, PROXY_TEXT, Sniffer, is_exhausted
+from tcpscope.state.tls_detect import Sniffer, is_exhausted, may_be_proxy
 from tcpscope.state.tls_log import TlsLog
 from tcpscope.state.tls_outcome import Ending, Outcome, assess
 from tcpscope.state.tls_secrets import Opener, Secrets
@@ -233,7 +233,7 @@ class TlsConnection:
             return False
         looks: i64 = tls.LOOKS_UNKNOWN
         if position == 0:
-            if first == PROXY_TEXT or first == PROXY_BINARY:
+            if may_be_proxy(seg.data, seg.payload):
                 return False
             looks = tls.looks(seg.data, seg.payload, seg.payload + length)
         exhausted: bool
