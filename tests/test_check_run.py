@@ -130,7 +130,9 @@ def children(pid: int) -> list[int]:
             fields = path.read_text(encoding="utf-8").rpartition(")")[2].split()
         except OSError:
             continue
-        if int(fields[1]) == pid and fields[0] != "Z":
+        # One that was killed holds its files until the last of its threads is gone, though the first is dead (Z) before.
+        state, parent, threads = fields[0], int(fields[1]), int(fields[17])
+        if parent == pid and (state != "Z" or threads > 1):
             found.append(int(path.parent.name))
     return found
 
