@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -138,9 +139,9 @@ def children(pid: int) -> list[int]:
 
 
 @contextmanager
-def checking(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def checking(*arguments: str, start: Sequence[str] = ("-m", "tcpscope")) -> Iterator[subprocess.Popen[str]]:
     """A check in a process of its own, and in a group of its own, as a shell would start it."""
-    command = [sys.executable, "-m", "tcpscope", "check", *arguments]
+    command = [sys.executable, *start, "check", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(TOP), "PYTHONWARNINGS": "ignore"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
@@ -200,6 +201,29 @@ def test_ctrl_c(jobs: int, whole_group: bool) -> None:
     (line,) = err.splitlines()
     assert line.startswith("tcpscope: interrupted: ")
     assert "waits.pcap" in line
+
+
+SLOWLY = """
+import os, time
+os.register_at_fork(after_in_child=lambda: time.sleep(1))
+from tcpscope.cli.main import main
+main()
+"""
+
+
+@linux
+@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="slow only where processes are forked")
+def test_ctrl_c_while_processes_start() -> None:
+    os.mkfifo("waits.pcap")
+    Path("a.pcap").write_bytes(clean())
+    with checking("a.pcap", "waits.pcap", "--jobs", "2", start=("-c", SLOWLY)) as process:
+        while len(children(process.pid)) < 2:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=60) == (
+            "",
+            "tcpscope: interrupted: 0 of 2 captures checked, but not a.pcap, waits.pcap\n",
+        )
 
 
 @linux

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -15,7 +15,7 @@ from tcpscope.batch.store import Identity, Store, identity_of
 from tcpscope.errors import SourceError
 from tcpscope.many.again import read_again, read_series_again
 from tcpscope.many.inputs import Input
-from tcpscope.many.processes import cost, processors, start_worker
+from tcpscope.many.processes import Workers, cost, processors, start_worker
 from tcpscope.many.reading import read_capture, read_series
 from tcpscope.report.build import connection_report
 from tcpscope.report.html.connection import page
@@ -115,7 +115,7 @@ def _spread(work: Sequence[Work], executor: Executor | None, jobs: int) -> list[
         if executor is None:
             if jobs < 2 or size < WORTH_PROCESSES:
                 return [draw(one) for one in work]
-            executor = ProcessPoolExecutor(jobs, initializer=start_worker)
+            executor = Workers(jobs, initializer=start_worker)
             stack.callback(executor.shutdown, cancel_futures=True)  # also where somebody stops the batch
         return [_result(future) for future in [executor.submit(draw, one) for one in work]]
 

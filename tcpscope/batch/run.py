@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from multiprocessing.synchronize import Event
 from typing import Final, NamedTuple
 
@@ -14,7 +14,7 @@ from tcpscope.batch.work import Done, Settings, Task, analyse, done
 from tcpscope.crypto.keylog import read_key_logs
 from tcpscope.errors import InterruptedWork, SourceError, TcpscopeError
 from tcpscope.many.inputs import Input
-from tcpscope.many.processes import cost, parts, processors, start_worker
+from tcpscope.many.processes import Workers, cost, parts, processors, start_worker
 from tcpscope.options import Options
 from tcpscope.rules import judge_for
 
@@ -135,10 +135,8 @@ class _Processes:
             self._stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self.count, mp_context=self._context, initializer=_start_worker, initargs=(self._stop,)
-        )
+    def _start(self) -> Workers:
+        return Workers(self.count, mp_context=self._context, initializer=_start_worker, initargs=(self._stop,))
 
 
 class _Given:

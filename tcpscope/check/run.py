@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import chain
@@ -29,7 +27,7 @@ from tcpscope.check.policy import Expectation, Finder, Policy
 from tcpscope.crypto.keylog import KeyLog, read_key_logs
 from tcpscope.errors import InterruptedWork
 from tcpscope.many.inputs import Input
-from tcpscope.many.processes import Tidier, cost, end_with_parent, parts, processors
+from tcpscope.many.processes import Tidier, Workers, cost, parts, processors, start_worker
 from tcpscope.rules import judge_for
 from tcpscope.rules.words import plural
 from tcpscope.version import __version__
@@ -156,9 +154,7 @@ _checker: Checker | None = None  # of a worker process
 
 def _start_worker(policies: Sequence[Policy], ladders: bool) -> None:
     global _checker  # noqa: PLW0603 (a process has one)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    end_with_parent()
-    gc.disable()
+    start_worker()
     _checker = Checker(policies, ladders)
 
 
@@ -168,11 +164,11 @@ def _work(batch: Sequence[Task]) -> list[tuple[int, CaptureResult]]:
 
 
 @contextmanager
-def _pool(prepared: Prepared, workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(prepared: Prepared, workers: int) -> Iterator[Workers]:
     """Processes that end with the block: at once where it is left by an exception, such as Ctrl-C."""
     others = set(multiprocessing.active_children())
     arguments = (prepared.policies, prepared.ladders)
-    pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=arguments)
+    pool = Workers(workers, initializer=_start_worker, initargs=arguments)
     try:
         yield pool
     except BaseException:

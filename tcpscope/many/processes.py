@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Final, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from tcpscope.many.inputs import Input
 from tcpscope.version import compiled
@@ -73,19 +74,33 @@ class Tidier:
             gc.collect()
 
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+class Workers(ProcessPoolExecutor):
+    """Processes that work for this one. Their initializer calls :func:`start_worker`."""
+
+    def submit(self, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs) -> Future[Result]:
+        """As documented. The processes start here, and Ctrl-C is kept from them until they know that it is not theirs."""
+        if not hasattr(signal, "pthread_sigmask"):
+            return super().submit(fn, *args, **kwargs)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def start_worker() -> None:
     """Prepare a process that works for another one: Ctrl-C is for the one that started it, and it ends with that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
-    end_with_parent()
-
-
-def end_with_parent() -> None:
-    """In a process that works for another one: end when that does. It would wait for work for ever."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
+    """End when that process does: this one would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
