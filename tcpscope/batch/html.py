@@ -8,14 +8,13 @@ from typing import Final
 
 from tcpscope.batch import html_tables
 from tcpscope.batch.aggregate import HOUR_NS, HOURS, Aggregate, RuleTotal, Trouble
-from tcpscope.batch.html_tables import by_severity, most
 from tcpscope.batch.markdown import SOON
-from tcpscope.batch.overview import Overview
+from tcpscope.batch.overview import Overview, by_severity, most, round_trips
 from tcpscope.report.html.manuals import manual_views
 from tcpscope.report.html.model import Bar, CaptureView, Chart, Document, Fact, Hour, Page, Tile, Worst, shown
 from tcpscope.report.html.render import page_links
 from tcpscope.report.quantities import day_and_time, size
-from tcpscope.rules.words import plural, span
+from tcpscope.rules.words import plural
 
 WORST, BARS, ALL_HOURS, SOONEST = 12, 8, 168, 3
 """Rows of the overview: kinds of trouble, bars, hours (a week), certificates."""
@@ -262,9 +261,7 @@ def _facts(over: Overview) -> Iterator[Fact]:
         share = total.retransmitted / total.data_segments
         yield Fact("Sent again", f"{share:.2%} of {plural(total.data_segments, 'segment')} with data")
     if len(total.rtt):
-        marks = (("median", 0.5), ("95 %", 0.95), ("99 %", 0.99))
-        text = ", ".join(f"{label} {span(total.rtt.quantile(share) or 0)}" for label, share in marks)
-        yield Fact("Round trip, SYN to ACK", f"{text}, of {plural(len(total.rtt), 'connection')}")
+        yield Fact("Round trip, SYN to ACK", f"{round_trips(total)}, of {plural(len(total.rtt), 'connection')}")
     if total.unopened:
         yield Fact("Not opened", ", ".join(f"{count:,} {kind}" for kind, count in most(total.unopened)))
     if total.resets:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from tcpscope.batch.aggregate import CLIENTS, HOUR_NS, HOURS, NAMES, SERVERS, Aggregate, Group, RuleTotal
+from tcpscope.batch.aggregate import CLIENTS, HOUR_NS, HOURS, NAMES, SERVERS, Aggregate, Group
 from tcpscope.batch.listed import Listed
-from tcpscope.batch.overview import Overview
+from tcpscope.batch.overview import Overview, by_severity, most
 from tcpscope.report.html.model import NUMBER, RULES, SEVERITY, Cell, Column, Table, shown
 from tcpscope.report.model import SEVERITIES
 from tcpscope.report.quantities import SECOND_NS, day_and_time, size
@@ -35,16 +34,6 @@ def tables(over: Overview, links: Mapping[Place, str], kind: str) -> Iterator[Ta
     for title, dimension in (("Servers", SERVERS), ("Clients", CLIENTS), ("Names (SNI)", NAMES), ("Hours", HOURS)):
         yield _groups(aggregate, title, dimension)
     yield _certificates(aggregate)
-
-
-def most(counts: Counter[str]) -> list[tuple[str, int]]:
-    """The largest first."""
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-def by_severity(rules: Mapping[str, RuleTotal]) -> list[tuple[str, RuleTotal]]:
-    """Rules by code: the worst and most frequent first."""
-    return sorted(rules.items(), key=lambda item: (SEVERITIES.index(item[1].severity), -item[1].findings, item[0]))
 
 
 def _elsewhere(name: str, kind: str) -> str:

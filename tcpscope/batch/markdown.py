@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tcpscope.batch.aggregate import CLIENTS, HOUR_NS, HOURS, NAMES, RULES, SERVERS, Aggregate, Group
-from tcpscope.batch.overview import Overview, Problem
+from tcpscope.batch.overview import Overview, Problem, by_severity, most, round_trips
 from tcpscope.many.inputs import Input
 from tcpscope.report.escape import printable
-from tcpscope.report.model import SEVERITIES
 from tcpscope.report.quantities import day_and_time, size
 from tcpscope.rules.words import plural, span
 
@@ -75,7 +74,7 @@ def _head(over: Overview) -> str:
         f"- **Findings**: {plural(over.errors, 'error')}, {plural(over.warnings, 'warning')}, {plural(over.notes, 'note')}",
     ]
     if total.unopened:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in _most(total.unopened))
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in most(total.unopened))
         lines.append(f"- **Not opened**: {plural(total.unopened.total(), 'connection')} ({kinds})")
     if total.resets:
         lines.append(f"- **Reset**: {total.resets['client']:,} by the client, {total.resets['server']:,} by the server")
@@ -85,7 +84,7 @@ def _head(over: Overview) -> str:
     if cut := over.aggregate.cut:
         lines.append(_cut(cut, over.named_alike))
     if len(total.rtt):
-        lines.append(f"- **Round trip** (SYN to ACK): {_rtt(total)}")
+        lines.append(f"- **Round trip** (SYN to ACK): {round_trips(total)}")
     return "\n".join([*lines, ""])
 
 
@@ -95,11 +94,6 @@ def _cut(cut: Counter[str], named_alike: int) -> str:
     if named_alike:
         text += f". {plural(named_alike, 'file')} have names as a capture has that was split: `--join` puts together what belongs together"
     return text
-
-
-def _rtt(group: Group) -> str:
-    marks = (("median", 0.5), ("95 %", 0.95), ("99 %", 0.99))
-    return ", ".join(f"{label} {span(group.rtt.quantile(share) or 0)}" for label, share in marks)
 
 
 def _worst(aggregate: Aggregate) -> str:
@@ -121,15 +115,12 @@ def _worst(aggregate: Aggregate) -> str:
 
 
 def _rules(aggregate: Aggregate) -> str:
-    found = sorted(
-        aggregate.rules.items(), key=lambda item: (SEVERITIES.index(item[1].severity), -item[1].findings, item[0])
-    )
     rows = [
         [
             *(one.severity, code, one.name, f"{one.findings:,}", f"{one.captures:,}", f"{one.connections:,}"),
             *_group_cells(aggregate.groups[RULES].get(code, Group()))[3:],
         ]
-        for code, one in found
+        for code, one in by_severity(aggregate.rules)
     ]
     heads = ["severity", "rule", "name", "findings", "captures", "connections", *GROUP_HEADS[3:]]
     text = "`tcpscope rule CODE` explains a rule and how to fix what it finds. From the connections on, all is about those that have it."
@@ -175,7 +166,7 @@ def _group_cells(group: Group) -> list[str]:
         f"{group.connections:,}",
         f"{group.error:,}",
         f"{group.warning:,}",
-        ", ".join(f"{count:,} {kind}" for kind, count in _most(group.unopened)),
+        ", ".join(f"{count:,} {kind}" for kind, count in most(group.unopened)),
         f"{group.resets['client']:,}, {group.resets['server']:,}" if group.resets else "",
         size(group.bytes),
         f"{group.retransmitted / group.data_segments:.2%}" if group.data_segments else "",
@@ -187,9 +178,9 @@ def _group_cells(group: Group) -> list[str]:
 
 def _chosen(counts: Counter[str]) -> str:
     """What most connections chose, and of how many further things there are."""
-    most = list(_most(counts))
-    more = f", {len(most) - MOST_CHOSEN:,} more" if len(most) > MOST_CHOSEN else ""
-    return ", ".join(f"{count:,} {sentence(one)}" for one, count in most[:MOST_CHOSEN]) + more
+    chosen = most(counts)
+    more = f", {len(chosen) - MOST_CHOSEN:,} more" if len(chosen) > MOST_CHOSEN else ""
+    return ", ".join(f"{count:,} {sentence(one)}" for one, count in chosen[:MOST_CHOSEN]) + more
 
 
 def _groups(aggregate: Aggregate, title: str, dimension: str) -> str:
@@ -218,7 +209,7 @@ def _hours(aggregate: Aggregate) -> str:
 def _tls(total: Group) -> str:
     sections: list[str] = []
     for title, counts in (("TLS versions", total.versions), ("TLS cipher suites", total.ciphers)):
-        rows = [[one, f"{count:,}", f"{count / counts.total():.1%}"] for one, count in _most(counts)]
+        rows = [[one, f"{count:,}", f"{count / counts.total():.1%}"] for one, count in most(counts)]
         sections.append(_section(title, "", ["chosen", "connections", "share"], rows[:LISTED], len(rows), right={1, 2}))
     return "\n".join(filter(None, sections))
 
@@ -256,10 +247,6 @@ def _notes(over: Overview) -> str:
         )
     lines += ["", f"tcpscope {over.version}", ""]
     return "\n".join(lines)
-
-
-def _most(counts: Counter[str]) -> Iterator[tuple[str, int]]:
-    return iter(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _section(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from tcpscope.batch.aggregate import Aggregate
+from tcpscope.batch.aggregate import Aggregate, Group, RuleTotal
 from tcpscope.batch.captures import CaptureLine
 from tcpscope.batch.run import Ran
 from tcpscope.batch.tables import Written
 from tcpscope.many.inputs import Input
 from tcpscope.many.series import named_alike
+from tcpscope.report.model import SEVERITIES
+from tcpscope.rules.words import span
 from tcpscope.version import __version__
 
 
@@ -68,6 +72,22 @@ def overview(ran: Ran, written: Written) -> Overview:
         faults=tuple(captures.faults.items()),
         flawed=captures.flawed,
     )
+
+
+def most(counts: Counter[str]) -> list[tuple[str, int]]:
+    """The largest first."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def by_severity(rules: Mapping[str, RuleTotal]) -> list[tuple[str, RuleTotal]]:
+    """Rules by code: the worst and most frequent first."""
+    return sorted(rules.items(), key=lambda item: (SEVERITIES.index(item[1].severity), -item[1].findings, item[0]))
+
+
+def round_trips(group: Group) -> str:
+    """The percentiles of a group that has some."""
+    marks = (("median", 0.5), ("95 %", 0.95), ("99 %", 0.99))
+    return ", ".join(f"{label} {span(group.rtt.quantile(share) or 0)}" for label, share in marks)
 
 
 def _problems(ran: Ran, reasons: list[str]) -> tuple[Problem, ...]:
