@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 def finding_text(style: Style, finding: Finding, files: Sequence[FileReport] = (), indent: str = "  ") -> str:
     """One finding in a few lines. ``files``: those of the capture; of several the one with the frame to look at is named."""
-    where = [finding.side] if finding.side else []
-    if finding.frames:
-        where.append(frame_list(finding.frames))
-    elif finding.frame is not None:
-        where.append(frame_list([finding.frame]))
-    if finding.count > max(1, len(set(finding.frames))):
-        where.append(words.times(finding.count))
+    where = finding_place(finding)
     if len(files) > 1 and finding.frame is not None:
         where.append(f"{finding.frame} is {in_file(files, finding.frame)}")
     name = f"{finding.severity} {finding.code} {finding.name}"
@@ -38,6 +32,18 @@ def finding_text(style: Style, finding: Finding, files: Sequence[FileReport] = (
         display_filter = printable(finding.display_filter, backslash=False)
         lines.append(f"{indent}    {style.paint(f'Wireshark: {display_filter}', 'dim')}")
     return "\n".join(lines)
+
+
+def finding_place(finding: Finding) -> list[str]:
+    """The side, the frames, and how often."""
+    where = [finding.side] if finding.side else []
+    if finding.frames:
+        where.append(frame_list(finding.frames))
+    elif finding.frame is not None:
+        where.append(frame_list([finding.frame]))
+    if finding.count > max(1, len(set(finding.frames))):
+        where.append(words.times(finding.count))
+    return where
 
 
 def in_file(files: Sequence[FileReport], frame: int) -> str:

@@ -115,23 +115,38 @@ def _round_trips(name: str, ours: Spread, theirs: Spread) -> list[list[str]]:
     ]
 
 
+SHARES: Final = (
+    "client thinking",
+    "server thinking",
+    "network",
+    "transfer by the client",
+    "transfer by the server",
+    "client stalled by loss",
+    "server stalled by loss",
+    "client stalled by window",
+    "server stalled by window",
+    "idle",
+)
+"""What takes time, in the order of docs/numbers.md."""
+
+
 def time_shares(connection: ConnectionReport) -> list[tuple[str, int]]:
     """What took time and how many ns of it, in the order of docs/numbers.md, without what took none."""
     numbers = connection.numbers
     client, server = numbers.client, numbers.server
-    shares = [
-        ("client thinking", client.thinking_ns),
-        ("server thinking", server.thinking_ns),
-        ("network", numbers.network_ns),
-        ("transfer by the client", client.transfer_ns),
-        ("transfer by the server", server.transfer_ns),
-        ("client stalled by loss", client.loss_ns),
-        ("server stalled by loss", server.loss_ns),
-        ("client stalled by window", client.window_ns),
-        ("server stalled by window", server.window_ns),
-        ("idle", numbers.idle_ns),
-    ]
-    return [(name, span) for name, span in shares if span]
+    spans = (
+        client.thinking_ns,
+        server.thinking_ns,
+        numbers.network_ns,
+        client.transfer_ns,
+        server.transfer_ns,
+        client.loss_ns,
+        server.loss_ns,
+        client.window_ns,
+        server.window_ns,
+        numbers.idle_ns,
+    )
+    return [(name, span) for name, span in zip(SHARES, spans, strict=True) if span]
 
 
 def time_line(connection: ConnectionReport) -> str:

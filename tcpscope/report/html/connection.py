@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tcpscope.report.html.model import Drawing, FindingView, Lines, Page, Share, shown
 from tcpscope.report.html.rfc import rfc_link
 from tcpscope.report.model import ConnectionReport
-from tcpscope.report.quantities import frame_list
 from tcpscope.report.text_connection import (
     CLOSING_HEADS,
     OPENING_HEADS,
@@ -22,7 +21,8 @@ from tcpscope.report.text_connection import (
     time_wait_text,
     when,
 )
-from tcpscope.report.text_numbers import data_rows, exchanges, percent, sent_text, time_shares
+from tcpscope.report.text_findings import finding_place
+from tcpscope.report.text_numbers import SHARES, data_rows, exchanges, percent, sent_text, time_shares
 from tcpscope.report.text_tls import (
     MESSAGE_HEADS,
     certificate_lines,
@@ -80,7 +80,7 @@ def finding_views(findings: Sequence[Finding]) -> tuple[FindingView, ...]:
             one.code,
             one.name,
             shown(one.message, LONG),
-            _where(one),
+            " · ".join(finding_place(one)),
             one.rfc,
             rfc_link(one.rfc),
             shown(one.display_filter, LONG),
@@ -89,35 +89,10 @@ def finding_views(findings: Sequence[Finding]) -> tuple[FindingView, ...]:
     )
 
 
-def _where(finding: Finding) -> str:
-    parts = [finding.side] if finding.side else []
-    if finding.frames:
-        parts.append(frame_list(finding.frames))
-    elif finding.frame is not None:
-        parts.append(frame_list([finding.frame]))
-    if finding.count > max(1, len(set(finding.frames))):
-        parts.append(words.times(finding.count))
-    return " · ".join(parts)
-
-
 def _shares(report: ConnectionReport) -> Iterator[Share]:
     life = report.numbers.life_ns
     for name, span in time_shares(report):
         yield Share(name, words.span(span), percent(span, life), round(100 * span / life, 2), SHARES.index(name))
-
-
-SHARES = (
-    "client thinking",
-    "server thinking",
-    "network",
-    "transfer by the client",
-    "transfer by the server",
-    "client stalled by loss",
-    "server stalled by loss",
-    "client stalled by window",
-    "server stalled by window",
-    "idle",
-)
 
 
 def _parts(report: ConnectionReport) -> Iterator[Lines]:
