@@ -401,10 +401,10 @@ def test_ten_thousand_captures_stay_below_20_mb() -> None:
     assert f"{10_000 - MOST_LISTED:,} more are not here: connections.parquet has all of them." in page.text
 
 
-def graphs(points: int) -> Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]:
+def graphs(points: int) -> Sequence[tuple[str, str, Mapping[str, Any]]]:
     """A graph of so many points."""
     spec = {"mark": "line", "data": {"values": [{"t": 0.001 * number, "v": number} for number in range(points)]}}
-    return [("rtt", "Round trips", spec, spec)]
+    return [("rtt", "Round trips", spec)]
 
 
 def test_more_captures_than_a_page_can_bear_are_counted() -> None:

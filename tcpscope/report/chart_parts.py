@@ -34,6 +34,13 @@ DIM: Final = ("#57606A", "#9198A1")
 GRID: Final = ("#E4E8EC", "#262C36")
 PAPER: Final = ("#FFFFFF", "#0D1117")
 
+DARKER: Final = {
+    light: dark
+    for light, dark in (ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE, GREY, INK, DIM, GRID, PAPER)
+    if light != dark
+}
+"""What each colour of a light ground is on a dark one. Nothing else of a chart is different there."""
+
 # Paths of signs that Vega has no name for, in a square from -1 to 1
 SAINT_ANDREW: Final = "M-1,-1L1,1M-1,1L1,-1"
 BAR: Final = "M0,-1.4L0,1.4"

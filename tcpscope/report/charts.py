@@ -52,7 +52,7 @@ NAMES: Final = ("client", "server")
 
 
 class Chart(NamedTuple):
-    """One graph. ``key``: sequence-client, sequence-server, rtt, throughput or window; ``spec``: Vega-Lite 5."""
+    """One graph. ``key``: sequence-client, sequence-server, rtt, throughput or window; ``spec``: Vega-Lite."""
 
     key: str
     title: str

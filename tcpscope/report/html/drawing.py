@@ -49,6 +49,4 @@ class Drawings:
         if collector is None:
             return Drawing(ladder_part(drawn), text)
         graph = collector.graph(subject.report)
-        both = zip(charts(graph), charts(graph, dark=True), strict=True)
-        graphs = [(light.key, light.title, light.spec, dark.spec) for light, dark in both]
-        return Drawing(ladder_part(drawn), text, graphs)
+        return Drawing(ladder_part(drawn), text, [(one.key, one.title, one.spec) for one in charts(graph)])

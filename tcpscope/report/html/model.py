@@ -136,11 +136,11 @@ class Share(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """What a second reading gave: the ladder (SVG), a line on it, and the graphs: key, title, specification in light and dark."""
+    """What a second reading gave: the ladder (SVG), a line on it, and the graphs: key, title, specification in light."""
 
     ladder: str = ""
     text: str = ""
-    graphs: Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]] = ()
+    graphs: Sequence[tuple[str, str, Mapping[str, Any]]] = ()
 
 
 class Page(NamedTuple):

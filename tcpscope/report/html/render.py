@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from tcpscope.errors import OptionError
-from tcpscope.report.chart_parts import VEGA_LITE
+from tcpscope.report.chart_parts import DARKER, VEGA_LITE
 from tcpscope.report.html.model import Document, Page, Table, shown
 
 GRAPHS_NEED: Final = "The graphs over time need pip install 'tcpscope[html]' (vl-convert-python is missing)."
@@ -90,17 +90,15 @@ def render(document: Document) -> str:
         scripts.insert(0, vega.javascript_bundle(vl_version=VEGA_LITE))
     environment.filters["shown"] = shown
     ids = {page.place: _id(number) for number, page in enumerate(document.pages, 1)}
-    darker: dict[str, str] = {}
-    specs = _all_specs(document.pages, darker)
     text: str = environment.get_template("report.html").render(
         doc=document,
         css=_resource("report.css"),
         scripts=scripts,
         policy=_policy(scripts),
         data={table.key: _data(table) for table in document.tables},
-        specs=dict(zip(ids.values(), specs, strict=True)),
+        specs=dict(zip(ids.values(), _all_specs(document.pages), strict=True)),
         graphs_left_out=GRAPHS_LEFT_OUT,
-        darker=embedded(darker) if drawn else "",
+        darker=embedded(DARKER) if drawn else "",
         ids=ids,
         links={place: f"#{one}" for place, one in ids.items()},
         symbols=SYMBOLS,
@@ -122,36 +120,22 @@ def _data(table: Table) -> str:
     return embedded({"columns": columns, "rows": table.rows})
 
 
-def _all_specs(pages: Sequence[Page], darker: dict[str, str]) -> list[str | None]:
+def _all_specs(pages: Sequence[Page]) -> list[str | None]:
     """The graphs of each page as JSON, "" where there are none; None where there is no room left for them."""
     found: list[str | None] = []
     room = GRAPHS_SIZE
     for page in pages:
-        text = _specs(page.drawing.graphs, darker)
+        text = _specs(page.drawing.graphs)
         room -= len(text)
         found.append(text if room >= 0 or not text else None)
     return found
 
 
-def _specs(graphs: Sequence[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]], darker: dict[str, str]) -> str:
-    """The graphs in light, as JSON; what is another colour in dark is noted in ``darker``."""
+def _specs(graphs: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:
+    """The graphs in light, as JSON; the page itself takes other colours in dark."""
     if not graphs:
         return ""
-    for _, _, light, dark in graphs:
-        _compare(light, dark, darker)
-    return embedded([{"key": key, "title": title, "spec": spec} for key, title, spec, _ in graphs])
-
-
-def _compare(light: Any, dark: Any, darker: dict[str, str]) -> None:
-    if isinstance(light, Mapping):
-        for key, value in light.items():
-            if key != "values":  # data has no colours
-                _compare(value, dark[key], darker)
-    elif isinstance(light, list | tuple):
-        for one, other in zip(light, dark, strict=True):
-            _compare(one, other, darker)
-    elif isinstance(light, str) and light != dark:
-        darker[light] = dark
+    return embedded([{"key": key, "title": title, "spec": spec} for key, title, spec in graphs])
 
 
 def _policy(scripts: Sequence[str]) -> str:
