@@ -80,7 +80,17 @@ class Reader:
     def go(self, place: str) -> None:
         """Follow a link of the page."""
         self.page.evaluate("place => { location.hash = place }", place)
-        self.page.wait_for_function("place => document.querySelector('.current').id === place", arg=place)
+        self.arrived(place)
+
+    # Locators wait in the browser's own world. wait_for_function() evaluates text in the page's, which the page forbids.
+
+    def arrived(self, place: str) -> None:
+        """Wait for a view."""
+        self.page.locator(f".current[id='{place}']").wait_for(state="attached")
+
+    def drawn(self) -> None:
+        """Wait for three graphs."""
+        self.page.locator(".current figure svg").nth(2).wait_for(state="attached")
 
     def texts(self, selector: str) -> list[str]:
         """The texts of what is visible."""
@@ -178,7 +188,7 @@ def test_a_connection_is_opened_and_left(browser: Any, reports: Path, width: int
     page = reader.page
     headline = reader.texts("h1")
     page.locator(".current .worst a", has_text="segments").click()
-    page.wait_for_function("document.querySelectorAll('.current figure svg').length >= 3")
+    reader.drawn()
     text = page.locator(".current").inner_text()
     for wanted in ("Where the trouble sits: network", "TS405 fast-retransmission", "Where the time went", "SYN-SENT"):
         assert wanted in text
@@ -187,7 +197,7 @@ def test_a_connection_is_opened_and_left(browser: Any, reports: Path, width: int
     page.locator(".current details .text").wait_for()
     assert "How to fix" in page.locator(".current details").inner_text()
     page.go_back()
-    page.wait_for_function("document.querySelector('.current').id === '/'")
+    reader.arrived("/")
     assert reader.texts("h1") == headline
     reader.done()
 
@@ -197,11 +207,11 @@ def test_graphs_are_drawn_when_they_are_looked_at_and_again_in_the_dark(browser:
     page = reader.page
     assert page.locator("figure").count() == 0
     reader.go("/connection/1")
-    page.wait_for_function("document.querySelectorAll('.current figure svg').length >= 3")
+    reader.drawn()
     light = page.locator(".current figure").first.inner_html()
     page.locator("#theme").click()
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
-    page.wait_for_function("document.querySelectorAll('.current figure svg').length >= 3")
+    reader.drawn()
     assert page.locator(".current figure").first.inner_html() != light
     reader.done()
 
@@ -223,7 +233,7 @@ def test_it_prints(browser: Any, reports: Path) -> None:
     assert not page.locator("nav").is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     page.evaluate("location.hash = '/rules'")
-    page.wait_for_function("document.querySelector('.current').id === '/rules'")
+    reader.arrived("/rules")
     assert not page.locator("svg.ladder").is_visible()
     assert page.pdf()[:5] == b"%PDF-"
     reader.done()
