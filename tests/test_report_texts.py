@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tcpscope.report.community_id import community_id
 from tcpscope.report.escape import printable
 from tcpscope.report.model import HostPort
-from tcpscope.report.quantities import day_and_time, frame_list, rfc3339, seconds, size
+from tcpscope.report.quantities import day_and_time, frame_list, rfc3339, seconds, seconds_text, size
 from tcpscope.report.style import Style
 from tcpscope.report.table import shown_width, table, table_width
 from tcpscope.report.text_connections import short_host
@@ -85,6 +86,18 @@ def test_times() -> None:
     assert rfc3339(-1) == "1969-12-31T23:59:59.999999999Z"
     assert day_and_time(1_700_000_000_123_999_999) == "2023-11-14 22:13:20.123 UTC"
     assert seconds(1_250_000_001) == 1.250000001
+
+
+EDGES = [100_000, 100_001, 10**9, 10**15, 10**15 + 1, 1 << 53]
+
+
+@given(
+    st.one_of(
+        st.integers(-(10**19), 10**19), st.integers(0, 10**10), st.sampled_from([*EDGES, *(one - 1 for one in EDGES)])
+    )
+)
+def test_seconds_as_json(duration_ns: int) -> None:
+    assert seconds_text(duration_ns) == json.dumps(seconds(duration_ns))
 
 
 @given(st.integers(min_value=-(2**63), max_value=2**63 - 1))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tcpscope.report import model
 from tcpscope.report.json_report import dumps, finding_object, tls_object
-from tcpscope.report.quantities import rfc3339, seconds
+from tcpscope.report.quantities import rfc3339, seconds_text
 
 if TYPE_CHECKING:
     from tcpscope.rules.diagnosis import Diagnosis
@@ -33,7 +33,7 @@ def connection_json(connection: model.ConnectionReport, path: str | None = None)
         f',"roles":"{connection.roles}","encapsulation":{_word(connection.encapsulation)}'
         f',"first_frame":{connection.first_frame},"last_frame":{connection.last_frame}'
         f',"start":"{rfc3339(connection.start_ns)}","end":"{rfc3339(connection.end_ns)}"'
-        f',"duration":{_seconds(connection.duration_ns)}'
+        f',"duration":{seconds_text(connection.duration_ns)}'
         f',"handshake":{_handshake(handshake)},"teardown":{_teardown(connection)}'
         f',"time_wait":{_time_wait(connection.time_wait)}'
         f',"states":{{"client":{_states(client)},"server":{_states(server)}}}'
@@ -79,13 +79,8 @@ def _truth(value: bool | None) -> str:
     return "null" if value is None else "true" if value else "false"
 
 
-def _seconds(duration_ns: int) -> str:
-    """See :func:`tcpscope.report.quantities.seconds`."""
-    return "0.0" if duration_ns == 0 else repr(seconds(duration_ns))
-
-
 def _span(duration_ns: int | None) -> str:
-    return "null" if duration_ns is None else _seconds(duration_ns)
+    return "null" if duration_ns is None else seconds_text(duration_ns)
 
 
 def _rounded(value: float | None, digits: int) -> str:
@@ -120,7 +115,7 @@ def _teardown(connection: model.ConnectionReport) -> str:
 def _time_wait(time_wait: TimeWait) -> str:
     return (
         f'{{"verdict":"{time_wait.verdict}","side":{_word(time_wait.side)}'
-        f',"observed":{_span(time_wait.observed_ns)},"required":{_seconds(time_wait.required_ns)}}}'
+        f',"observed":{_span(time_wait.observed_ns)},"required":{seconds_text(time_wait.required_ns)}}}'
     )
 
 
@@ -155,7 +150,7 @@ def _traffic(traffic: model.Traffic, numbers: SideNumbers) -> str:
         f',"timeouts":{traffic.timeouts},"spurious_timeouts":{traffic.spurious_timeouts}'
         f',"out_of_order":{traffic.out_of_order},"duplicate_acks":{traffic.duplicate_acks}'
         f',"keep_alives":{traffic.keep_alives},"zero_windows":{traffic.zero_windows}'
-        f',"zero_window_time":{_seconds(traffic.zero_window_ns)}'
+        f',"zero_window_time":{seconds_text(traffic.zero_window_ns)}'
         f',"window_probes":{traffic.window_probes},"window_full":{traffic.window_full}'
         f',"min_window":{_number(traffic.min_window)},"max_window":{_number(traffic.max_window)}'
         f',"max_in_flight":{traffic.max_in_flight}'
@@ -183,19 +178,19 @@ def _spread(rtt: Spread) -> str:
 def _time_spent(numbers: Numbers) -> str:
     client, server = numbers.client, numbers.server
     return (
-        f'{{"total":{_seconds(numbers.life_ns)}'
-        f',"shares":{{"client_thinking":{_seconds(client.thinking_ns)},"server_thinking":{_seconds(server.thinking_ns)}'
-        f',"network":{_seconds(numbers.network_ns)},"transfer":{_seconds(client.transfer_ns + server.transfer_ns)}'
-        f',"loss":{_seconds(client.loss_ns + server.loss_ns)},"window":{_seconds(client.window_ns + server.window_ns)}'
-        f',"idle":{_seconds(numbers.idle_ns)}}}'
+        f'{{"total":{seconds_text(numbers.life_ns)}'
+        f',"shares":{{"client_thinking":{seconds_text(client.thinking_ns)},"server_thinking":{seconds_text(server.thinking_ns)}'
+        f',"network":{seconds_text(numbers.network_ns)},"transfer":{seconds_text(client.transfer_ns + server.transfer_ns)}'
+        f',"loss":{seconds_text(client.loss_ns + server.loss_ns)},"window":{seconds_text(client.window_ns + server.window_ns)}'
+        f',"idle":{seconds_text(numbers.idle_ns)}}}'
         f',"sides":{{"client":{_side_time(client)},"server":{_side_time(server)}}}}}'
     )
 
 
 def _side_time(side: SideNumbers) -> str:
     return (
-        f'{{"thinking":{_seconds(side.thinking_ns)},"transfer":{_seconds(side.transfer_ns)},"loss":{_seconds(side.loss_ns)}'
-        f',"window":{_seconds(side.window_ns)},"longest_silence":{_seconds(side.longest_silence_ns)}}}'
+        f'{{"thinking":{seconds_text(side.thinking_ns)},"transfer":{seconds_text(side.transfer_ns)},"loss":{seconds_text(side.loss_ns)}'
+        f',"window":{seconds_text(side.window_ns)},"longest_silence":{seconds_text(side.longest_silence_ns)}}}'
     )
 
 

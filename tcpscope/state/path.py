@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from mypy_extensions import i16, i64, mypyc_attr
 
@@ -12,12 +12,14 @@ MAX_STEPS: Final = 64  # of a state path; a real one has at most ten, an attacke
 PAST: Final = 4  # entries of a Past
 
 
-class Step(NamedTuple):
+@mypyc_attr(acyclic=True)
+class Step:
     """One entry of a state path: the state entered, the frame that made the side enter it (0: not captured) and its time."""
 
-    state: int
-    frame: int
-    time_ns: int
+    def __init__(self, state: int, frame: int, time_ns: int) -> None:
+        self.state: int = state
+        self.frame: int = frame
+        self.time_ns: int = time_ns
 
 
 @mypyc_attr(acyclic=True)
