@@ -7,11 +7,13 @@ slower, with the same results.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 HOT = ("tcpscope/capture", "tcpscope/wire", "tcpscope/state")
 
@@ -79,12 +81,35 @@ class build_ext_all_or_none(build_ext):  # noqa: N801 - distutils names commands
 
     def build_extensions(self) -> None:
         """Build as usual, then remove what was built if anything is missing."""
+        if os.environ.get("TCPSCOPE_PROFILE") == "1":
+            self._learn()
         super().build_extensions()
         built = [Path(self.get_ext_fullpath(extension.name)) for extension in self.extensions]
         if not all(path.exists() for path in built):
             for path in built:
                 path.unlink(missing_ok=True)
             self.warn("the C extensions could not be built: tcpscope will run uncompiled")
+
+    def _learn(self) -> None:
+        """Build once to see what runs how often, so that GCC arranges the code for that when it builds again."""
+        (core,) = (extension for extension in self.extensions if extension.name == "tcpscope__mypyc")
+        compiling, linking = core.extra_compile_args, core.extra_link_args
+        seen = Path(self.build_temp, "profile").resolve()
+        core.extra_compile_args = [*compiling, f"-fprofile-generate={seen}"]
+        core.extra_link_args = [*linking, "-fprofile-generate"]
+        super().build_extensions()
+        built = Path(self.get_ext_fullpath(core.name)).resolve()
+        subprocess.run(
+            [sys.executable, "tests/benchmark/training.py", "sample_pcaps"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(built.parent), os.environ.get("PYTHONPATH", "")])},
+            check=True,
+        )
+        if not any(seen.rglob("*.gcda")):
+            raise CompileError(f"nothing was learned in {seen}: TCPSCOPE_PROFILE=1 needs GCC")
+        built.unlink()
+        # What did not run is compiled as it would be without all this, not for size.
+        core.extra_compile_args = [*compiling, f"-fprofile-use={seen}", "-fprofile-partial-training"]
+        core.extra_link_args = linking
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": build_ext_all_or_none})
