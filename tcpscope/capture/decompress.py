@@ -7,9 +7,7 @@ bytes that are no capture. Decompressors that ask for more memory than :data:`ME
 
 from __future__ import annotations
 
-import bz2
 import importlib
-import lzma
 import zlib
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -138,8 +136,12 @@ def _codec(name: str, memory: int) -> Codec:
     if name == "gzip":
         return _Gzip()
     if name == "bzip2":
+        import bz2  # noqa: PLC0415 (takes time, and most captures are not compressed so)
+
         return bz2.BZ2Decompressor()
     if name == "xz":
+        import lzma  # noqa: PLC0415 (the same)
+
         return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=memory)
     if name == "zstd":
         return _Zstd(importlib.import_module(_PACKAGES[name]).ZstdDecompressor(max_window_size=memory).decompressobj())

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -62,6 +60,8 @@ class Output:
         for name in inputs:
             if name != "-" and _same_file(name, path):
                 raise OptionError(f"--output {path} would overwrite the input")
+        from pathlib import Path
+
         try:
             self._stream = Path(path).open("w", encoding="utf-8", newline="")  # noqa: SIM115 (closed by close)
         except (OSError, ValueError) as error:
@@ -125,11 +125,14 @@ class Output:
 
 def terminal_width() -> int:
     """Columns of the terminal (also of one behind a pager), of $COLUMNS, or else 80."""
-    columns = shutil.get_terminal_size((0, 0)).columns
-    for stream in (sys.stderr, sys.stdin):
+    told = os.environ.get("COLUMNS", "")
+    columns = int(told[:9]) if told.isascii() and told.isdecimal() else 0
+    for stream in (sys.__stdout__, sys.stderr, sys.stdin):
         if columns:
             break
         try:
+            if stream is None:
+                continue
             columns = os.get_terminal_size(stream.fileno()).columns
         except (AttributeError, OSError, ValueError):
             continue
@@ -137,6 +140,8 @@ def terminal_width() -> int:
 
 
 def _same_file(one: str, other: str) -> bool:
+    from pathlib import Path
+
     try:
         return Path(one).samefile(other)
     except (OSError, ValueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from tcpscope.errors import SourceError
@@ -65,6 +64,8 @@ def read_key_logs(paths: Iterable[str]) -> KeyLog:
     """The key logs of some files together. SourceError for one that cannot be read or is something else."""
     log = KeyLog()
     for path in paths:
+        from pathlib import Path  # noqa: PLC0415 (takes time, and most captures come without keys)
+
         try:
             with Path(path).open("rb") as file:
                 if not log.read(file):

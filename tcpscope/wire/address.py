@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 _MAPPED = b"\x00" * 10 + b"\xff\xff"
 
 
@@ -13,6 +11,8 @@ def format_address(packed: bytes) -> str:
         return f"{packed[0]}.{packed[1]}.{packed[2]}.{packed[3]}"
     if packed.startswith(_MAPPED):  # RFC 5952 section 5; the standard library does so only in its newer versions
         return f"::ffff:{format_address(packed[12:])}"
+    import ipaddress  # noqa: PLC0415 (takes time, and many captures hold IPv4 alone)
+
     return str(ipaddress.IPv6Address(packed))
 
 
