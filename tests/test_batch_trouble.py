@@ -113,13 +113,15 @@ def test_killed_at_random_points_the_tables_are_those_of_an_undisturbed_run(seed
 
 
 def test_ctrl_c_says_what_is_done_and_what_is_lost(capsys: Capsys) -> None:
-    process = start(*arguments("out"))
+    os.mkfifo("in/pipe.pcap")  # nobody writes to it: whoever reads it waits for ever
+    process = start(*arguments("out", "in/pipe.pcap"))
     wait_until(3, "out", process)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert err.decode().startswith("tcpscope: interrupted: ")
-    assert f"{stored('out'):,} of {COUNT} captures are done" in err.decode()
+    assert err.count(b"\n") == 1
+    assert f"{stored('out'):,} of {COUNT + 1} captures are done" in err.decode()
     assert "The same command goes on from here" in err.decode()
     assert not list(Path("out").rglob("*.part"))
     assert run(arguments("out")) == 0

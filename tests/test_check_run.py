@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -155,7 +155,12 @@ def checking(*arguments: str, start: Sequence[str] = ("-m", "tcpscope")) -> Iter
 
 def reader_of(pipe: str) -> int:
     """Wait until somebody reads the named pipe; keeps it waiting."""
-    return os.open(pipe, os.O_WRONLY)
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with suppress(OSError):  # nobody does so far
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        time.sleep(0.005)
+    raise AssertionError(f"nobody reads {pipe}")
 
 
 @linux
@@ -168,12 +173,14 @@ def test_a_process_that_is_killed_takes_only_its_capture_along() -> None:
     with checking(*paths, "waits.pcap", *more, "--jobs", "2", "--format", "json") as process:
         for _ in range(2):  # in the pool, then alone
             held = reader_of("waits.pcap")
+            process.send_signal(signal.SIGSTOP)  # so that it starts no other one before the pipe is let go
             killed = children(process.pid)
             for child in killed:
                 os.kill(child, signal.SIGKILL)
             while set(killed) & set(children(process.pid)):
                 time.sleep(0.01)
             os.close(held)
+            process.send_signal(signal.SIGCONT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "Traceback" not in err

@@ -14,7 +14,7 @@ from tcpscope.batch.work import Done, Settings, Task, analyse, done
 from tcpscope.crypto.keylog import read_key_logs
 from tcpscope.errors import InterruptedWork, SourceError, TcpscopeError
 from tcpscope.many.inputs import Input
-from tcpscope.many.processes import Workers, cost, parts, processors, start_worker
+from tcpscope.many.processes import GRACE, Workers, cost, parts, processors, start_worker
 from tcpscope.options import Options
 from tcpscope.rules import judge_for
 
@@ -130,13 +130,14 @@ class _Processes:
         return True
 
     def close(self, *, stop: bool) -> None:
-        """Wait for what runs; with ``stop`` it ends at once."""
+        """Wait for what runs; with ``stop`` no longer than :data:`GRACE`."""
         if stop:
             self._stop.set()
+            self._pool.end(GRACE)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> Workers:
-        return Workers(self.count, mp_context=self._context, initializer=_start_worker, initargs=(self._stop,))
+        return Workers(self.count, self._context, _start_worker, (self._stop,))
 
 
 class _Given:
@@ -186,6 +187,8 @@ class _Runner:
             lost = set(self._store.in_progress([task.input.path for task in unsure.values()]))
             workers.close(stop=True)
             left = self._look(unsure.values())
+            for task in left:
+                self._store.forget_parts(task.input.path)
             raise InterruptedWork(
                 self._farewell(tasks, [task.input.path for task in left if task.input.path in lost])
             ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -166,17 +165,13 @@ def _work(batch: Sequence[Task]) -> list[tuple[int, CaptureResult]]:
 @contextmanager
 def _pool(prepared: Prepared, workers: int) -> Iterator[Workers]:
     """Processes that end with the block: at once where it is left by an exception, such as Ctrl-C."""
-    others = set(multiprocessing.active_children())
-    arguments = (prepared.policies, prepared.ladders)
-    pool = Workers(workers, initializer=_start_worker, initargs=arguments)
+    pool = Workers(workers, initializer=_start_worker, arguments=(prepared.policies, prepared.ladders))
     try:
         yield pool
     except BaseException:
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
+        pool.end(0)
         raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    pool.shutdown()
 
 
 def _spread(prepared: Prepared, workers: int) -> Iterator[tuple[int, CaptureResult]]:

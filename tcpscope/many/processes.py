@@ -7,9 +7,11 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from typing import Final, ParamSpec, Protocol, TypeVar
+from contextlib import suppress
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from tcpscope.many.inputs import Input
 from tcpscope.version import compiled
@@ -17,6 +19,9 @@ from tcpscope.version import compiled
 COST_A_CAPTURE: Final = 0.0008 if compiled() else 0.004
 COST_A_BYTE: Final = 1e-8 if compiled() else 4e-7
 """Rough seconds: a further process pays where it takes over much more than it costs to start."""
+
+GRACE: Final = 2.0
+"""Seconds that the captures in progress may take when somebody stops the work."""
 
 COLLECT_EVERY: Final = 64
 """Captures after which memory is tidied up, where the collector is off."""
@@ -79,7 +84,17 @@ Result = TypeVar("Result")
 
 
 class Workers(ProcessPoolExecutor):
-    """Processes that work for this one. Their initializer calls :func:`start_worker`."""
+    """Processes that work for this one. Their initializer calls :func:`start_worker`. Others must not be started meanwhile."""
+
+    def __init__(
+        self,
+        count: int,
+        context: multiprocessing.context.BaseContext | None = None,
+        initializer: Callable[..., Any] | None = None,
+        arguments: tuple[Any, ...] = (),
+    ) -> None:
+        self._others = set(multiprocessing.active_children())
+        super().__init__(count, mp_context=context, initializer=initializer, initargs=arguments)
 
     def submit(self, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs) -> Future[Result]:
         """As documented. The processes start here, and Ctrl-C is kept from them until they know that it is not theirs."""
@@ -90,6 +105,16 @@ class Workers(ProcessPoolExecutor):
             return super().submit(fn, *args, **kwargs)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def end(self, grace: float) -> None:
+        """End them all: those that are at work when ``grace`` seconds are over, or that wait for bytes, by force."""
+        until = time.monotonic() + grace
+        self.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - self._others:
+            process.join(max(0.0, until - time.monotonic()))
+            with suppress(OSError):  # it has just ended
+                process.terminate()
+        self.shutdown(wait=True)
 
 
 def start_worker() -> None:
