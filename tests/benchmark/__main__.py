@@ -6,6 +6,7 @@ import argparse
 import itertools
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -121,14 +122,15 @@ def grown(options: argparse.Namespace, directory: Path) -> dict[str, str]:
 
 
 def fill(document: str, tables: dict[str, str]) -> str:
-    """The document with the tables that it has places for; ValueError if it has none."""
-    found = [name for name in tables if f"<!-- {name} -->" in document and f"<!-- /{name} -->" in document]
+    """The document with the tables that it has places for, between lines of their own; ValueError if it has none."""
+    found = False
+    for name, table in tables.items():
+        place = re.search(rf"(?ms)^<!-- {name} -->\n(.*?)^<!-- /{name} -->$", document)
+        if place is not None:
+            document = f"{document[: place.start(1)]}{table}\n{document[place.end(1) :]}"
+            found = True
     if not found:
         raise ValueError(f"no place for {' or '.join(tables)}, such as <!-- {next(iter(tables))} -->")
-    for name in found:
-        before, _, rest = document.partition(f"<!-- {name} -->")
-        _, _, after = rest.partition(f"<!-- /{name} -->")
-        document = f"{before}<!-- {name} -->\n{tables[name]}\n<!-- /{name} -->{after}"
     return document
 
 

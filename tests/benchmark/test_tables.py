@@ -12,7 +12,9 @@ from tests.benchmark.__main__ import arguments, fill
 from tests.benchmark.growth import Point, picture
 from tests.benchmark.measure import ROOT, Tool, run
 
-DOCUMENT = "before\n<!-- benchmark -->\nold\n<!-- /benchmark -->\nafter\n"
+DOCUMENT = (
+    "between `<!-- benchmark -->` and `<!-- /benchmark -->`\n<!-- benchmark -->\nold\n<!-- /benchmark -->\nafter\n"
+)
 
 
 def test_tables_replace_what_is_between_the_markers() -> None:
