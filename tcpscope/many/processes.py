@@ -7,10 +7,10 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
+from multiprocessing.process import BaseProcess
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from tcpscope.many.inputs import Input
@@ -108,13 +108,17 @@ class Workers(ProcessPoolExecutor):
 
     def end(self, grace: float) -> None:
         """End them all: those that are at work when ``grace`` seconds are over, or that wait for bytes, by force."""
-        until = time.monotonic() + grace
-        self.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - self._others:
-            process.join(max(0.0, until - time.monotonic()))
-            with suppress(OSError):  # it has just ended
-                process.terminate()
-        self.shutdown(wait=True)
+        force = threading.Timer(grace, _terminate, [set(multiprocessing.active_children()) - self._others])
+        force.start()
+        self.shutdown(cancel_futures=True)
+        force.cancel()
+        force.join()
+
+
+def _terminate(processes: Iterable[BaseProcess]) -> None:
+    for process in processes:
+        with suppress(OSError):  # it has just ended
+            process.terminate()
 
 
 def start_worker() -> None:
