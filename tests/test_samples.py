@@ -182,11 +182,11 @@ def test_chunks_do_not_matter(sample: Path) -> None:
 
 
 def cuts(data: bytes) -> list[int]:
-    """Where to cut a capture: at every byte if it is shorter than 1,600 bytes.
+    """Where to cut a capture: at every byte if it is shorter than 1,600 bytes, compiled 4,096.
 
     Else around the bounds of the records, where the headers are, and at evenly spread places, about 300 in all (uncompiled 150).
     """
-    if len(data) < 1600:
+    if len(data) < (4096 if compiled() else 1600):
         return list(range(len(data)))
     bounds = [start for start, _, _ in frames(data)]
     near = {start + offset for start in bounds for offset in (-17, -16, -9, -1, 0, 1, 14, 34, 54)}

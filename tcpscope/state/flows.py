@@ -51,7 +51,7 @@ IDLE_OPENING_NS: Final = (
     600_000_000_000  # beyond the SYN back-off of every stack (RFC 9293 section 3.8.3: at least 3 min)
 )
 IDLE_OPEN_NS: Final = 3 * 3_600_000_000_000  # beyond the keep-alive interval of RFC 9293 section 3.8.4 (2 hours)
-ENDED_KEPT: Final = 16_384  # twice
+ENDED_KEPT: Final = 32_768  # twice
 RECENT: Final = 4096  # a power of two
 NEAR: Final = 0x1000000  # a segment this close to an old connection's numbers belongs to it
 
