@@ -15,7 +15,7 @@ from tcpscope.batch.store import Identity, Store, identity_of
 from tcpscope.errors import SourceError
 from tcpscope.many.again import read_again, read_series_again
 from tcpscope.many.inputs import Input
-from tcpscope.many.processes import GRACE, Workers, cost, processors, start_worker
+from tcpscope.many.processes import Workers, cost, processors, start_worker
 from tcpscope.many.reading import read_capture, read_series
 from tcpscope.report.build import connection_report
 from tcpscope.report.html.connection import page
@@ -115,8 +115,7 @@ def _spread(work: Sequence[Work], executor: Executor | None, jobs: int) -> list[
         if executor is None:
             if jobs < 2 or size < WORTH_PROCESSES:
                 return [draw(one) for one in work]
-            executor = Workers(jobs, initializer=start_worker)
-            stack.callback(executor.end, GRACE)  # also where somebody stops the batch
+            executor = stack.enter_context(Workers(jobs, initializer=start_worker))
         return [_result(future) for future in [executor.submit(draw, one) for one in work]]
 
 

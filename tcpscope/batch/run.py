@@ -14,7 +14,7 @@ from tcpscope.batch.work import Done, Settings, Task, analyse, done
 from tcpscope.crypto.keylog import read_key_logs
 from tcpscope.errors import InterruptedWork, SourceError, TcpscopeError
 from tcpscope.many.inputs import Input
-from tcpscope.many.processes import GRACE, Workers, cost, parts, processors, start_worker
+from tcpscope.many.processes import Workers, cost, parts, processors, start_worker
 from tcpscope.options import Options
 from tcpscope.rules import judge_for
 
@@ -130,14 +130,15 @@ class _Processes:
         return True
 
     def close(self, *, stop: bool) -> None:
-        """Wait for what runs; with ``stop`` no longer than :data:`GRACE`."""
+        """Wait for what runs; with ``stop`` no longer than Workers do."""
         if stop:
             self._stop.set()
-            self._pool.end(GRACE)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.end()
+        else:
+            self._pool.shutdown(cancel_futures=True)
 
     def _start(self) -> Workers:
-        return Workers(self.count, self._context, _start_worker, (self._stop,))
+        return Workers(self.count, mp_context=self._context, initializer=_start_worker, initargs=(self._stop,))
 
 
 class _Given:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -162,16 +161,9 @@ def _work(batch: Sequence[Task]) -> list[tuple[int, CaptureResult]]:
     return [(task.number, _checker.check(task)) for task in batch]
 
 
-@contextmanager
-def _pool(prepared: Prepared, workers: int) -> Iterator[Workers]:
-    """Processes that end with the block: at once where it is left by an exception, such as Ctrl-C."""
-    pool = Workers(workers, initializer=_start_worker, arguments=(prepared.policies, prepared.ladders))
-    try:
-        yield pool
-    except BaseException:
-        pool.end(0)
-        raise
-    pool.shutdown()
+def _pool(prepared: Prepared, workers: int) -> Workers:
+    """Processes whose work is not kept: there is nothing to wait for where they are stopped."""
+    return Workers(workers, grace=0, initializer=_start_worker, initargs=(prepared.policies, prepared.ladders))
 
 
 def _spread(prepared: Prepared, workers: int) -> Iterator[tuple[int, CaptureResult]]:

@@ -127,15 +127,11 @@ def terminal_width() -> int:
     """Columns of the terminal (also of one behind a pager), of $COLUMNS, or else 80."""
     told = os.environ.get("COLUMNS", "")
     columns = int(told[:9]) if told.isascii() and told.isdecimal() else 0
-    for stream in (sys.__stdout__, sys.stderr, sys.stdin):
+    for descriptor in (1, 2, 0):
         if columns:
             break
-        try:
-            if stream is None:
-                continue
-            columns = os.get_terminal_size(stream.fileno()).columns
-        except (AttributeError, OSError, ValueError):
-            continue
+        with suppress(OSError):
+            columns = os.get_terminal_size(descriptor).columns
     return min(max(columns or 80, 40), 400)
 
 

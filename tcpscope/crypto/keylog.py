@@ -64,10 +64,8 @@ def read_key_logs(paths: Iterable[str]) -> KeyLog:
     """The key logs of some files together. SourceError for one that cannot be read or is something else."""
     log = KeyLog()
     for path in paths:
-        from pathlib import Path  # noqa: PLC0415 (takes time, and most captures come without keys)
-
         try:
-            with Path(path).open("rb") as file:
+            with open(path, "rb") as file:  # noqa: PTH123 (pathlib takes time to load, and most captures come without keys)
                 if not log.read(file):
                     raise SourceError(f"{path}: no key log: none of its lines is in the format of SSLKEYLOGFILE")
         except OSError as error:

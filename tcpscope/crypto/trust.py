@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from cryptography import x509
@@ -196,8 +197,6 @@ def read_certificates(path: str) -> list[Certificate]:
 
 def read_file(path: str) -> bytes:
     """The bytes of a file; SourceError if it cannot be read."""
-    from pathlib import Path  # noqa: PLC0415 (takes time, and most captures come without such files)
-
     try:
         return Path(path).read_bytes()
     except OSError as error:

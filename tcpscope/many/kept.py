@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from tcpscope.capture.source import CHUNK
 
 
-def is_file(path: str) -> bool:
-    """Whether there is a file of that name, not a pipe or a URL."""
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 (pathlib takes longer to load than a small capture to read)
-    except (OSError, ValueError):
-        return False
-
-
 class Kept:
     """``needed``: whether some of the inputs can be read only once; then the bytes go to a temporary file."""
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self.needed = any(path == "-" or not is_file(path) for path in paths)
+        # pathlib would take longer to load than a small capture to read.
+        self.needed = any(path == "-" or not os.path.isfile(path) for path in paths)  # noqa: PTH113
         self._file: BinaryIO | None = None
         if self.needed:
             from tempfile import SpooledTemporaryFile  # noqa: PLC0415 (heavy, and a file needs none)

@@ -84,17 +84,22 @@ Result = TypeVar("Result")
 
 
 class Workers(ProcessPoolExecutor):
-    """Processes that work for this one. Their initializer calls :func:`start_worker`. Others must not be started meanwhile."""
+    """Processes that work for this one. Their initializer calls :func:`start_worker`. Others must not be started meanwhile.
 
-    def __init__(
-        self,
-        count: int,
-        context: multiprocessing.context.BaseContext | None = None,
-        initializer: Callable[..., Any] | None = None,
-        arguments: tuple[Any, ...] = (),
-    ) -> None:
+    A block that they are the context of is left by an exception, such as Ctrl-C, when they have been ended.
+    ``grace``: see :meth:`end`; the options are those of the executor.
+    """
+
+    def __init__(self, count: int, grace: float = GRACE, **options: Any) -> None:
+        self._grace = grace
         self._others = set(multiprocessing.active_children())
-        super().__init__(count, mp_context=context, initializer=initializer, initargs=arguments)
+        super().__init__(count, **options)
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> None:
+        if kind is None:
+            self.shutdown()
+        else:
+            self.end()
 
     def submit(self, fn: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs) -> Future[Result]:
         """As documented. The processes start here, and Ctrl-C is kept from them until they know that it is not theirs."""
@@ -106,9 +111,9 @@ class Workers(ProcessPoolExecutor):
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def end(self, grace: float) -> None:
+    def end(self) -> None:
         """End them all: those that are at work when ``grace`` seconds are over, or that wait for bytes, by force."""
-        force = threading.Timer(grace, _terminate, [set(multiprocessing.active_children()) - self._others])
+        force = threading.Timer(self._grace, _terminate, [set(multiprocessing.active_children()) - self._others])
         force.start()
         self.shutdown(cancel_futures=True)
         force.cancel()

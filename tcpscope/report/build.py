@@ -41,7 +41,8 @@ MAX_LISTENERS: Final = 50
 
 def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int) -> model.ConnectionReport:
     """Everything that a report says about one finished connection. ``msl_ns``: maximum segment lifetime."""
-    client, server = host_ports(conn.key)
+    key = conn.key
+    client, server = host_ports(key)
     ours, theirs = conn.client.transfer or Transfer(), conn.server.transfer or Transfer()
     reset, reset_by = _first_side(ours.trouble.rst_frame, theirs.trouble.rst_frame)
     whole = None if conn.zeek is None else conn.zeek.row()
@@ -49,7 +50,7 @@ def connection_report(conn: Connection, findings: Sequence[Finding], msl_ns: int
     # These records are filled by position: by name it takes a tuple three times as long, and there may be a million connections.
     return model.ConnectionReport(
         conn.stream,
-        conn.key,
+        key,
         client,
         server,
         ROLE_NAMES[conn.roles],

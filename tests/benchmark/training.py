@@ -1,4 +1,4 @@
-"""What a compiler that learns from a run gets to see (docs/wheels.md): the recordings in sample_pcaps, as they are and many at once.
+"""What a compiler that learns from a run gets to see (docs/wheels.md): the recordings in sample_pcaps.
 
 Not the traffic of the benchmark: that says whether what was learned holds elsewhere. Needs nothing beyond what builds a wheel.
 """
