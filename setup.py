@@ -24,6 +24,7 @@ ALSO_HOT = (
     "tcpscope/rules/diagnosis_ends.py",
     "tcpscope/rules/judge.py",
     "tcpscope/rules/measures.py",
+    "tcpscope/rules/quiet.py",
     "tcpscope/rules/symptoms.py",
     "tcpscope/rules/verdicts.py",
     "tcpscope/rules/words.py",

@@ -78,7 +78,7 @@ class TableFormat:
         # A heap with the least bad connection on top; the counter keeps equal ranks from comparing what follows.
         self._kept: list[tuple[tuple[int, int], int, ConnectionReport]] = []
         self._counter = count()
-        self.threshold = Threshold()
+        self.threshold = self._threshold()
 
     def begin(self) -> None:
         """Nothing is written before the first input is read."""
@@ -87,7 +87,10 @@ class TableFormat:
         """Forget the connections of the input before."""
         self._path = path
         self._kept = []
-        self.threshold = Threshold()
+        self.threshold = self._threshold()
+
+    def _threshold(self) -> Threshold:
+        return Threshold(rises=self._rows is not None)
 
     def connection(self, conn: Connection, findings: list[Finding]) -> None:
         """Keep it if it is among the worst."""

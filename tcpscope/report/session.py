@@ -14,6 +14,7 @@ from tcpscope.report.model import Summary
 from tcpscope.rules import judge_for
 from tcpscope.rules.diagnosis import Tally
 from tcpscope.rules.judge import CLEAN, Judge, Opinion
+from tcpscope.rules.quiet import is_quiet
 from tcpscope.rules.symptoms import NAMES, NONE, symptom
 from tcpscope.state.connection import Connection
 from tcpscope.state.zeek import SERVER_PORTS
@@ -29,10 +30,11 @@ ALL_STREAMS: Final = -1
 class Threshold:
     """What a sink still wants: connections worse than ``severity``, or as bad and with a number below ``stream``.
 
-    A sink that shows only the worst raises it as it goes. Connections behind it are judged and counted, and no more.
+    A sink that shows only the worst raises it as it goes (``rises``). Connections behind it are judged and counted, and no more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, rises: bool = False) -> None:
+        self.rises: bool = rises
         self.severity: i64 = CLEAN + 1
         self.stream: i64 = 0
 
@@ -77,6 +79,8 @@ class Session:
             options.salvage,
             SERVER_PORTS if options.zeek_server_ports is None else frozenset(options.zeek_server_ports),
         )
+        if self._threshold.rises and stream is None:
+            self.pipeline.look_ahead(is_quiet, self._pass_over)
         log: KeyLog = read_key_logs(options.keylog) if keylog is None else keylog
         self.pipeline.flows.secrets = KeyStore(log, self.pipeline.reader)
 
@@ -128,6 +132,14 @@ class Session:
         findings = self._judge.connection(conn)
         self._count(findings, 1)
         self._sink(conn, findings)
+
+    def _pass_over(self, conn: Connection) -> bool:
+        """Count a connection of which there is nothing to tell, if the sink can do without it."""
+        if self._threshold.passes(CLEAN, conn.stream):
+            return False
+        self._symptoms[NONE] += 1
+        self._judge.clean.connections += 1
+        return True
 
     def _count(self, findings: list[Finding], times: int) -> None:
         """Count the findings of one connection, or of several alike."""

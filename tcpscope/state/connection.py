@@ -99,6 +99,7 @@ class Connection:
         self.one_sided: bool = False
         self.lossy: bool = False
         self.file_damaged: bool = False  # frames after its first one are missing: damage was stepped over
+        self.quiet: bool = False  # closed, and so far there is nothing to tell of it (FlowTable.is_quiet)
         self.cut_off: bool = False  # the file ended early, or reading stopped, while this connection went on
         self.from_lower: bool = from_lower
         self.roles: u8 = u8(roles)
@@ -110,6 +111,7 @@ class Connection:
 
     def note(self, kind: i64, side: i64, frame: i64, time_ns: i64, other: i64, a: i64, b: i64) -> None:
         """Record one fact (see tcpscope.state.facts for the meaning of the fields)."""
+        self.quiet = False
         log: FactLog | None = self.log
         if log is None:
             log = FactLog()

@@ -113,6 +113,10 @@ class FlowTable:
         self.now: i64 = 0  # the capture's clock: never goes back
         self.next_sweep: i64 = 0
         self.since_sweep: i64 = 0
+        # Asked of a connection with each segment once both sides have closed it: will there be nothing to tell, unless more comes?
+        self.is_quiet: Callable[[Connection], bool] | None = None
+        # Asked when such a one is over: is it enough that it is counted now? It is not finished; the sink does not get it.
+        self.pass_over: Callable[[Connection], bool] | None = None
         self.last: bool = False  # the process ends with this capture: nobody needs the memory of its connections again
         self.current: Connection | None = None  # of the latest segment
         self.current_side: i64 = CLIENT
@@ -153,10 +157,13 @@ class FlowTable:
         if copies.watching or seg.seq != me.nxt:
             if copies.is_copy(conn, side, seg):
                 machine.copy(conn, seg)
+                conn.quiet = False
                 return
             if copies.watching:
                 copies.remember(conn, me, seg)
         machine.segment(conn, side, seg)
+        if conn.unsettled and self.is_quiet is not None:
+            conn.quiet = conn.closed_time > 0 and self.is_quiet(conn)
 
     def left_out(self, seg: Segment) -> None:
         """Count a segment with a wrong checksum at its sender; it says nothing else."""
@@ -164,6 +171,7 @@ class FlowTable:
         if conn is not None:
             conn.both_sides()
             conn.side(conn.side_of(seg)).bad_checksums += 1
+            conn.quiet = False
 
     def icmp(self, error: IcmpError) -> None:
         """Note an ICMP error on the connection whose segment it quotes, if that is known."""
@@ -345,9 +353,11 @@ class FlowTable:
 
     def _hand_over(self, conn: Connection, reason: i64) -> None:
         """A connection is over: complete its facts and give it away."""
-        conn.end_reason = u8(reason)
         self.live -= 1
-        ending.finish(conn, self.now, self.msl_ns)
+        passed_over: bool = conn.quiet and self.pass_over is not None and self.pass_over(conn)
+        if not passed_over:
+            conn.end_reason = u8(reason)
+            ending.finish(conn, self.now, self.msl_ns)
         if reason != END_CAPTURE and reason != END_REUSED:
             if len(self.ended) >= ENDED_KEPT:
                 self.forgotten += len(self.ended_before)
@@ -355,7 +365,8 @@ class FlowTable:
                 self.ended = {}
             number: int = conn.stream
             self.ended[conn.name] = number
-        self.sink(conn)
+        if not passed_over:
+            self.sink(conn)
 
     def _sweep(self) -> None:
         """Hand over what is closed and past 2 MSL, or idle too long. Paid for by at least as many segments as it visits."""
