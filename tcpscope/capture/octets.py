@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from librt.strings import read_i64_be, read_i64_le
 from mypy_extensions import i64
 
 
@@ -16,6 +17,10 @@ def u16(data: bytes, offset: i64, big: bool) -> i64:
 
 def u32(data: bytes, offset: i64, big: bool) -> i64:
     """Four octets at ``offset``, big-endian or little-endian."""
+    if offset >= 4:  # read with those before them: there is no function for 32 unsigned bits
+        if big:
+            return read_i64_be(data, offset - 4) & 0xFFFFFFFF
+        return read_i64_le(data, offset - 4) >> 32 & 0xFFFFFFFF
     b0: i64 = data[offset]
     b1: i64 = data[offset + 1]
     b2: i64 = data[offset + 2]

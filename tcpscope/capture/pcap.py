@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import read_i64_be, read_i64_le
 from mypy_extensions import i64
 
 from tcpscope.capture.frame import Frame
@@ -52,11 +53,24 @@ class PcapReader(Salvage):
             return False
         o: i64 = self.pos
         data: bytes = self.data
-        big: bool = self.big
-        seconds: i64 = u32(data, o, big)
-        fraction: i64 = u32(data, o + 4, big)
-        captured: i64 = u32(data, o + 8, big)
-        wire: i64 = u32(data, o + 12, big)
+        seconds: i64
+        fraction: i64
+        captured: i64
+        wire: i64
+        if self.big:
+            seconds = read_i64_be(data, o)
+            captured = read_i64_be(data, o + 8)
+            fraction = seconds & 0xFFFFFFFF
+            seconds = seconds >> 32 & 0xFFFFFFFF
+            wire = captured & 0xFFFFFFFF
+            captured = captured >> 32 & 0xFFFFFFFF
+        else:
+            seconds = read_i64_le(data, o)
+            captured = read_i64_le(data, o + 8)
+            fraction = seconds >> 32 & 0xFFFFFFFF
+            seconds &= 0xFFFFFFFF
+            wire = captured >> 32 & 0xFFFFFFFF
+            captured &= 0xFFFFFFFF
         if captured > wire and self.old:
             captured, wire = wire, captured
         end: i64 = o + self.header + captured

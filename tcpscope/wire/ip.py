@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import read_i64_be
 from mypy_extensions import i64
 
 from tcpscope.wire.cursor import IP, IPV4_IN, IPV6_IN, NEXT, UNBOUNDED, UPPER, Cursor
@@ -55,27 +56,25 @@ def direct_tcp(segment: Segment, data: bytes, o: i64, end: i64, stop: i64, verif
     """
     if o + 40 > end:
         return NEXT
-    first: i64 = data[o]
-    version: i64 = first >> 4
+    head: i64 = read_i64_be(data, o)  # of IPv4: version, header and total length, identification, flags and offset
+    version: i64 = head >> 60 & 15
     if version == 4:
         protocol: i64 = data[o + 9]
-        f0: i64 = data[o + 6]
-        f1: i64 = data[o + 7]
-        if protocol != TCP or f0 & 0x3F or f1:
-            if protocol == UDP and first == 0x45 and not is_tunnel_datagram(data, o + 20):
-                return NEXT if f0 & 0x3F or f1 else NOT_TCP
+        if protocol != TCP or head & 0x3FFF:
+            if protocol == UDP and head >> 56 == 0x45 and not is_tunnel_datagram(data, o + 20):
+                return NEXT if head & 0x3FFF else NOT_TCP
             return NEXT
-        t0: i64 = data[o + 2]
-        t1: i64 = data[o + 3]
-        tcp: i64 = o + ((first & 15) << 2)
-        stop = min(stop, o + (t0 << 8 | t1))
+        tcp: i64 = o + ((head >> 56 & 15) << 2)
+        total: i64 = o + (head >> 32 & 0xFFFF)
+        if total < stop:
+            stop = total
         if tcp < o + 20 or tcp > stop:
             return NEXT
-        return finish_ipv4(segment, data, o, tcp, min(end, stop), stop, verify)
-    next_header: i64 = data[o + 6]
-    p0: i64 = data[o + 4]
-    p1: i64 = data[o + 5]
-    payload: i64 = p0 << 8 | p1
+        if stop < end:
+            end = stop
+        return finish_ipv4(segment, data, o, tcp, end, stop, verify)
+    next_header: i64 = head >> 8 & 0xFF
+    payload: i64 = head >> 16 & 0xFFFF
     if version != 6 or next_header != TCP or payload == 0:
         if version == 6 and next_header == UDP and o + 44 <= end and not is_tunnel_datagram(data, o + 40):
             return NOT_TCP
@@ -89,18 +88,17 @@ def finish_ipv4(segment: Segment, data: bytes, o: i64, tcp: i64, end: i64, stop:
     code: i64 = decode_tcp(segment, data, tcp, end, stop)
     if code != DECODED:
         return code
-    i0: i64 = data[o + 4]
-    i1: i64 = data[o + 5]
-    service: i64 = data[o + 1]
+    head: i64 = read_i64_be(data, o)
+    ends: i64 = read_i64_be(data, o + 12)  # both addresses
     segment.addresses = o + 12
     segment.address_size = 4
     segment.ports = tcp
-    segment.source = u32(data, o + 12) << 16 | segment.src_port
-    segment.target = u32(data, o + 16) << 16 | segment.dst_port
+    segment.source = (ends >> 16 & 0xFFFFFFFF0000) | segment.src_port
+    segment.target = (ends & 0xFFFFFFFF) << 16 | segment.dst_port
     segment.ip_version = 4
-    segment.ip_id = i0 << 8 | i1
+    segment.ip_id = head >> 16 & 0xFFFF
     segment.ttl = data[o + 8]
-    segment.ecn = service & 3
+    segment.ecn = head >> 48 & 3
     if verify and stop == end:
         segment.checksum = verify_checksum(data[o + 12 : o + 20], data[tcp:stop])
     return DECODED

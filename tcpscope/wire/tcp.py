@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import read_i64_be
 from mypy_extensions import i64
 
 from tcpscope.wire.protocols import TCP
@@ -47,35 +48,19 @@ def decode_tcp(segment: Segment, data: bytes, o: i64, end: i64, stop: i64) -> i6
     """
     if o + 20 > end:
         return CUT_TCP_HEADER if o + 20 <= stop else BAD_TCP_HEADER
-    s0: i64 = data[o]
-    s1: i64 = data[o + 1]
-    d0: i64 = data[o + 2]
-    d1: i64 = data[o + 3]
-    segment.src_port = s0 << 8 | s1
-    segment.dst_port = d0 << 8 | d1
-    q0: i64 = data[o + 4]
-    q1: i64 = data[o + 5]
-    q2: i64 = data[o + 6]
-    q3: i64 = data[o + 7]
-    segment.seq = q0 << 24 | q1 << 16 | q2 << 8 | q3
-    a0: i64 = data[o + 8]
-    a1: i64 = data[o + 9]
-    a2: i64 = data[o + 10]
-    a3: i64 = data[o + 11]
-    segment.ack = a0 << 24 | a1 << 16 | a2 << 8 | a3
-    offset: i64 = data[o + 12]
-    flags: i64 = data[o + 13]
-    segment.flags = flags
-    w0: i64 = data[o + 14]
-    w1: i64 = data[o + 15]
-    segment.window = w0 << 8 | w1
-    c0: i64 = data[o + 16]
-    c1: i64 = data[o + 17]
-    segment.tcp_checksum = c0 << 8 | c1
-    u0: i64 = data[o + 18]
-    u1: i64 = data[o + 19]
-    segment.urgent = u0 << 8 | u1
-    header: i64 = offset >> 4 << 2
+    # Eight octets at a time, as read_i64_be gives them; the last four of the header by those before them.
+    ports: i64 = read_i64_be(data, o)
+    numbers: i64 = read_i64_be(data, o + 8)
+    rest: i64 = read_i64_be(data, o + 12)
+    segment.src_port = ports >> 48 & 0xFFFF
+    segment.dst_port = ports >> 32 & 0xFFFF
+    segment.seq = ports & 0xFFFFFFFF
+    segment.ack = numbers >> 32 & 0xFFFFFFFF
+    segment.flags = numbers >> 16 & 0xFF
+    segment.window = numbers & 0xFFFF
+    segment.tcp_checksum = rest >> 16 & 0xFFFF
+    segment.urgent = rest & 0xFFFF
+    header: i64 = (numbers >> 28 & 15) << 2
     payload: i64 = o + header
     if header < 20 or payload > stop:
         return BAD_TCP_HEADER
@@ -110,10 +95,12 @@ def decode_options(segment: Segment, data: bytes, o: i64, stop: i64, end: i64) -
     segment.sack_count = 0
     if o == stop:
         return
-    if o + 12 == stop and stop <= end and u32(data, o) == PLAIN_TIMESTAMPS:
-        segment.ts_val = u32(data, o + 4)
-        segment.ts_ecr = u32(data, o + 8)
-        return
+    if o + 12 == stop and stop <= end:
+        first: i64 = read_i64_be(data, o)
+        if first >> 32 == PLAIN_TIMESTAMPS:
+            segment.ts_val = first & 0xFFFFFFFF
+            segment.ts_ecr = read_i64_be(data, o + 4) & 0xFFFFFFFF
+            return
     limit: i64 = min(stop, end)
     while o < limit:
         kind: i64 = data[o]
@@ -274,6 +261,8 @@ def u16(data: bytes, o: i64) -> i64:
 
 def u32(data: bytes, o: i64) -> i64:
     """Four octets, big-endian."""
+    if o >= 4:
+        return read_i64_be(data, o - 4) & 0xFFFFFFFF
     b0: i64 = data[o]
     b1: i64 = data[o + 1]
     b2: i64 = data[o + 2]
