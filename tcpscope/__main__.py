@@ -1,5 +1,5 @@
 """``python -m tcpscope``."""
 
-from tcpscope.cli.main import main
+from tcpscope.cli import start
 
-main()
+start()

@@ -1,15 +1,12 @@
 """What a caller may choose, in one frozen record. Units are in the names; defaults are the contract's."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SECOND_NS = 1_000_000_000
 MAX_MSL_NS = 3 * 365 * 86_400 * SECOND_NS
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """Options of an analysis.
 
     ``msl_seconds``: maximum segment lifetime; TIME-WAIT lasts twice as long. 30 gives Linux' 60 s, RFC 9293 says 120.

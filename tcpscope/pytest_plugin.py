@@ -56,7 +56,8 @@ def tcpscope_capture(request: pytest.FixtureRequest) -> Load:
         if place is None:
             looked = " or ".join(dict.fromkeys(str(directory) for directory in directories))
             raise FileNotFoundError(f"there is no capture {os.fspath(path)} in {looked}")
-        return Capture(place, replace(options or Options(), **changes), _policy(config))
+        chosen = Options(**{**(options or Options())._asdict(), **changes})
+        return Capture(place, chosen, _policy(config))
 
     return load
 

@@ -37,7 +37,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def tcpscope_process(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
     """The command in a process of its own, with the same tcpscope."""
-    start = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); from tcpscope.cli.main import main; main()"
+    start = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); from tcpscope.cli import start; start()"
     command = [sys.executable, "-c", start, *arguments]
     return subprocess.Popen(command, **options)  # type: ignore[call-overload, no-any-return]
 

@@ -14,7 +14,6 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, NamedTuple
@@ -94,7 +93,7 @@ def fingerprint(options: Options) -> str:
             digests.append(hashlib.sha256(Path(path).read_bytes()).hexdigest())
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror or error}") from error
-    everything = json.dumps([FORMAT, __version__, asdict(options), digests], sort_keys=True)
+    everything = json.dumps([FORMAT, __version__, options._asdict(), digests], sort_keys=True)
     return hashlib.sha256(everything.encode()).hexdigest()
 
 

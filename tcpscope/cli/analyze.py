@@ -98,14 +98,12 @@ def command(
 
     FILE is the path of a capture, or - for standard input.
     """
-    from dataclasses import replace
-
     from tcpscope.crypto.keylog import read_key_logs
     from tcpscope.report.model import Summary
     from tcpscope.rules import judge_for
 
     # The table has no room for Zeek's view
-    options = replace(options, zeek=format_name != "table" or stream is not None)
+    options = options._replace(zeek=format_name != "table" or stream is not None)
     if format_name == "html":
         from tcpscope.report.html.render import check_installed
 

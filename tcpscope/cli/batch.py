@@ -88,8 +88,6 @@ def command(
     PATH is a capture, a directory that is searched for captures, a pattern such as "captures/**/*.pcap", or a URL. What is done
     stays done: the same command goes on where it was interrupted, and looks only at what is new or has changed.
     """
-    from dataclasses import replace
-
     from tcpscope.batch.tables import table_format
     from tcpscope.many.inputs import find
     from tcpscope.many.series import join_series
@@ -104,7 +102,7 @@ def command(
     over = _run(
         join_series(inputs) if join else inputs,
         directory,
-        replace(options, zeek=True),
+        options._replace(zeek=True),
         jobs,
         force,
         by_content,

@@ -4,8 +4,6 @@ Nothing is parsed here that needs the package cryptography: that is in :mod:`tcp
 certificate.
 """
 
-from __future__ import annotations
-
 import zlib
 from typing import Final, NamedTuple
 

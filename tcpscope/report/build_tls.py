@@ -25,7 +25,7 @@ from tcpscope.state.tls_secrets import KEY_NAMES
 from tcpscope.state.tls_time import handshake_time
 from tcpscope.wire import strength, tls
 from tcpscope.wire.cipher_names import CIPHER_NAMES
-from tcpscope.wire.fingerprint import ja3, ja3s, ja4
+from tcpscope.wire.fingerprint import ja3_text, ja3s_text, ja4_text
 from tcpscope.wire.tls import is_draft, is_grease
 from tcpscope.wire.tls_hello import EXT_PSK, ClientHello, alpn_first, alpn_list, vector16
 from tcpscope.wire.tls_parameters import group_name, scheme_name
@@ -59,9 +59,9 @@ def tls_report(conn: Connection) -> TlsReport | None:
         sni=text(hello.server_name) if hello is not None and hello.server_name else None,
         alpn=text(_alpn(log)) or None,
         resumed=None if outcome.resumed == CANNOT_TELL else outcome.resumed == YES,
-        ja3=None if hello is None else ja3(hello),
-        ja3s=None if answer is None else ja3s(answer),
-        ja4=None if hello is None else ja4(hello),
+        ja3_text=None if hello is None else ja3_text(hello),
+        ja3s_text=None if answer is None else ja3s_text(answer),
+        ja4_text=None if hello is None else ja4_text(hello),
         messages=_messages(log),
         message_count=log.event_count,
         certificates=_certificates(log),

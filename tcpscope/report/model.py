@@ -4,10 +4,8 @@ Times are nanoseconds since 1970 UTC, durations nanoseconds, frames 1-based. Non
 The words of the verdicts are those of :mod:`tcpscope.rules.verdicts`. Text from the wire stands here as it was.
 """
 
-from __future__ import annotations
-
+# No "from __future__ import annotations" in modules of many records: typing compiles each annotation that is a text.
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tcpscope.report.community_id import community_id
@@ -90,7 +88,7 @@ class Side(NamedTuple):
     states: tuple[StateStep, ...]
     syn: SynOptions | None
     traffic: Traffic
-    rtt: Spread
+    rtt: "Spread"
 
 
 class CarrierReport(NamedTuple):
@@ -133,9 +131,9 @@ class ConnectionReport(NamedTuple):
     last_frame: int
     start_ns: int
     end_ns: int
-    handshake: Handshake
-    teardown: Teardown
-    time_wait: TimeWait
+    handshake: "Handshake"
+    teardown: "Teardown"
+    time_wait: "TimeWait"
     fin_by: str | None
     reset_by: str | None
     reset: int | None
@@ -150,11 +148,11 @@ class ConnectionReport(NamedTuple):
     lossy: bool
     one_sided: bool
     frame_times: Mapping[int, int]
-    numbers: Numbers
+    numbers: "Numbers"
     carrier: CarrierReport | None
     tls: TlsReport | None
-    diagnosis: Diagnosis
-    findings: tuple[Finding, ...]
+    diagnosis: "Diagnosis"
+    findings: tuple["Finding", ...]
 
     @property
     def community_id(self) -> str:
@@ -238,8 +236,7 @@ class Fragments(NamedTuple):
     cut: int
 
 
-@dataclass(frozen=True, slots=True)
-class Copies:
+class Copies(NamedTuple):
     """Segments that the capture holds again; see :mod:`tcpscope.state.copies`."""
 
     connections: int
@@ -251,7 +248,7 @@ class Copies:
     longest_ns: int | None
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]  # nobody counts in it as in a tuple
         """All of them."""
         return self.same_place + self.other_interface + self.other_encapsulation + self.other_hop
 
@@ -292,9 +289,9 @@ class CaptureReport(NamedTuple):
     connection_count: int
     evicted: int
     listeners: tuple[ListenerReport, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple["Finding", ...]
     connections: tuple[ConnectionReport, ...] = ()
-    diagnosis: Diagnosis | None = None  # None without connections
+    diagnosis: "Diagnosis | None" = None  # None without connections
 
     @property
     def compression(self) -> str:
@@ -309,28 +306,32 @@ class CaptureReport(NamedTuple):
         return self.last_time_ns - self.first_time_ns
 
 
-@dataclass(slots=True)
 class RuleCount:
     """How often a rule fired, in how many connections, and the worst severity that it gave."""
 
-    name: str
-    severity: str
-    findings: int = 0
-    connections: int = 0
+    __slots__ = ("connections", "findings", "name", "severity")
+
+    def __init__(self, name: str, severity: str, findings: int = 0, connections: int = 0) -> None:
+        self.name = name
+        self.severity = severity
+        self.findings = findings
+        self.connections = connections
 
 
-@dataclass(slots=True)
 class Summary:
     """Counts over everything that was judged, whether it is shown or not. ``findings`` counts by severity."""
 
-    captures: int = 0
-    connections: int = 0
-    with_findings: int = 0  # connections
-    frames: int = 0
-    findings: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SEVERITIES, 0))
-    by_rule: dict[str, RuleCount] = field(default_factory=dict)
+    __slots__ = ("by_rule", "captures", "connections", "findings", "frames", "with_findings")
 
-    def count(self, findings: Sequence[Finding], *, of_connection: bool, times: int = 1) -> None:
+    def __init__(self, captures: int = 0) -> None:
+        self.captures = captures
+        self.connections = 0
+        self.with_findings = 0  # connections
+        self.frames = 0
+        self.findings = dict.fromkeys(SEVERITIES, 0)
+        self.by_rule: dict[str, RuleCount] = {}
+
+    def count(self, findings: Sequence["Finding"], *, of_connection: bool, times: int = 1) -> None:
         """Add the findings of one connection, or of a capture; of so many connections with the same findings."""
         codes = set()
         for finding in findings:
@@ -343,7 +344,7 @@ class Summary:
             for code in codes:
                 self.by_rule[code].connections += times
 
-    def add(self, other: Summary) -> None:
+    def add(self, other: "Summary") -> None:
         """Add the counts of another capture, but for those by rule."""
         self.captures += other.captures
         self.connections += other.connections
@@ -365,6 +366,6 @@ class Report(NamedTuple):
         return self.capture.connections
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple["Finding", ...]:
         """All findings: those about the capture first, then connection by connection."""
         return self.capture.findings + tuple(f for connection in self.capture.connections for f in connection.findings)

@@ -1,10 +1,9 @@
 """The TLS part of :mod:`tcpscope.report.model`: what is told of the handshake of one connection."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from tcpscope.crypto.certificates import CertificateReport
+from tcpscope.wire.fingerprint import ja3_of, ja4_of
 
 
 class TlsMessage(NamedTuple):
@@ -81,9 +80,9 @@ class TlsReport(NamedTuple):
     sni: str | None
     alpn: str | None
     resumed: bool | None
-    ja3: str | None
-    ja3s: str | None
-    ja4: str | None
+    ja3_text: str | None  # the strings under the fingerprints: hashed where one is asked for
+    ja3s_text: str | None
+    ja4_text: tuple[str, str, str] | None
     messages: tuple[TlsMessage, ...]
     message_count: int  # more than len(messages) where the list was cut
     certificates: tuple[CertificateReport, ...] = ()
@@ -105,3 +104,18 @@ class TlsReport(NamedTuple):
     handshake: TlsHandshake = TlsHandshake()
     alerts: tuple[TlsAlert, ...] = ()
     alert_count: int = 0  # more than len(alerts) where the list was cut
+
+    @property
+    def ja3(self) -> str | None:
+        """JA3 of the ClientHello; None where the capture lacks part of it."""
+        return ja3_of(self.ja3_text)
+
+    @property
+    def ja3s(self) -> str | None:
+        """JA3S of the ServerHello; None where the capture lacks part of it, or it names no suite."""
+        return ja3_of(self.ja3s_text)
+
+    @property
+    def ja4(self) -> str | None:
+        """JA4 of the ClientHello; None where the capture lacks part of it, or its format is that of SSL 2.0."""
+        return ja4_of(self.ja4_text)

@@ -7,7 +7,6 @@ connection that no single fact shows. A connection that has none of a rule's tri
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
@@ -54,8 +53,7 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing worth saying. ``frame`` is the frame to look at first, ``frames`` all evidence that was kept, in order.
 
     ``side``, ``frame``, ``time_ns`` and ``stream`` are None where the finding has none. ``count`` is how often it happened.
@@ -69,7 +67,7 @@ class Finding:
     side: str | None
     frame: int | None
     frames: tuple[int, ...]
-    count: int
+    count: int  # type: ignore[assignment]  # nobody counts in a finding as in a tuple
     time_ns: int | None
     stream: int | None
     rfc: str
@@ -83,13 +81,12 @@ class Context(NamedTuple):
     msl_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """The facts of one side that trigger a rule: the kept ones, and how many there were (at least so many, if ``more``)."""
 
     side: int
     facts: Sequence[Fact]
-    count: int
+    count: int  # type: ignore[assignment]  # as in a finding
     more: bool = False
 
     @property

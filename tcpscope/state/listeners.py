@@ -55,6 +55,7 @@ class Listeners:
 
     def __init__(self) -> None:
         self.by_key: dict[bytes, Listener] = {}
+        self.by_end: dict[int, Listener] = {}  # those of IPv4, by the number of their end
         self.latest: Listener | None = None  # that of the number ``latest_end``
         self.latest_end: i64 = ABSENT
         self.not_tracked: i64 = 0
@@ -62,7 +63,13 @@ class Listeners:
     def called(self, seg: Segment) -> Listener | None:
         """The listener that a SYN addresses; often that of the SYN before."""
         if seg.target < 0 or seg.target != self.latest_end:
-            self.latest = self.find(seg.key)
+            end: int = seg.target
+            found: Listener | None = self.by_end.get(end)
+            if found is None:
+                found = self.find(seg.key)
+                if found is not None and seg.target >= 0:
+                    self.by_end[end] = found
+            self.latest = found
             self.latest_end = seg.target
         elif self.latest is None:
             self.not_tracked += 1

@@ -62,21 +62,43 @@ def segment(conn: Connection, side: i64, seg: Segment) -> None:
             timing.segment(conn, side, me, peer, seg)
             _passed(conn, me, seg)
             return
-    if seg.length > 0 and flags & RST == 0:
+    if seg.length == 0 and flags & ACK == 0:
+        _neither(conn, side, me, peer, seg)
+        return
+    t: Transfer | None = me.transfer
+    if t is None:
+        t = me.opened()
+    p: Transfer | None = peer.transfer
+    if p is None:
+        p = peer.opened()
+    if seg.length > 0:
         if conn.tls is None or not conn.tls.off:
             _tls(conn, side, me, peer, seg)
-        transfer.payload(conn, side, me, peer, seg)
+        transfer.payload(conn, side, me, peer, t, p, seg)
     else:
         transfer.bare(conn, side, me, seg)
     if flags & FIN != 0:
         closing.fin(conn, side, me, peer, seg)
-    if flags & ACK != 0 and flags & RST == 0:
-        transfer.acknowledge(conn, side, me, peer, seg)
-        window.advertised(conn, side, me, peer, seg)
+    if flags & ACK != 0:
+        transfer.acknowledge(conn, side, me, peer, t, p, seg)
+        window.advertised(conn, side, me, t, peer, seg)
     timing.segment(conn, side, me, peer, seg)
     if seg.length > 0:
         _thought(conn, seg)
-    t: Transfer = me.opened()
+    _stamped(conn, side, me, t, peer, seg)
+
+
+def _neither(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
+    """A segment without payload and without ACK."""
+    transfer.bare(conn, side, me, seg)
+    if seg.flags & FIN != 0:
+        closing.fin(conn, side, me, peer, seg)
+    timing.segment(conn, side, me, peer, seg)
+    _stamped(conn, side, me, me.opened(), peer, seg)
+
+
+def _stamped(conn: Connection, side: i64, me: Endpoint, t: Transfer, peer: Endpoint, seg: Segment) -> None:
+    """Timestamps, TTL and clock of a segment that was taken in."""
     if seg.ts_val >= 0:
         timing.timestamps(conn, t, peer, seg)
     if seg.ts_val != t.ts_val:
@@ -147,7 +169,7 @@ def _control(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Seg
                 if conn.server.state >= ESTABLISHED:
                     opening.opened(conn, seg)
             # The window of a SYN-ACK counts, its ACK was judged by the opening.
-            window.advertised(conn, side, me, peer, seg)
+            window.advertised(conn, side, me, me.opened(), peer, seg)
         _syn_data(conn, side, me, peer, seg)
         return False
     if flags & ACK == 0:

@@ -118,10 +118,12 @@ def stamped(conn: Connection, side: i64, me: Endpoint, t: Transfer, seg: Segment
 
 def uninvited(conn: Connection, side: i64, seg: Segment) -> None:
     """A segment with timestamps: one of the SYNs had none, so they were not agreed on (RFC 7323 section 3.2)."""
-    for endpoint in (conn.client, conn.server):
-        if _known(endpoint) and endpoint.syn_options & OPTION_TIMESTAMPS == 0:
-            conn.note(OPTION_NOT_OFFERED, side, seg.frame, seg.time_ns, endpoint.syn_frame, TIMESTAMPS, 0)
+    unwilling: Endpoint = conn.client
+    if not _known(unwilling) or unwilling.syn_options & OPTION_TIMESTAMPS != 0:
+        unwilling = conn.server
+        if not _known(unwilling) or unwilling.syn_options & OPTION_TIMESTAMPS != 0:
             return
+    conn.note(OPTION_NOT_OFFERED, side, seg.frame, seg.time_ns, unwilling.syn_frame, TIMESTAMPS, 0)
 
 
 def is_latest(conn: Connection, t: Transfer, seg: Segment) -> bool:

@@ -38,8 +38,9 @@ MORE: Final = -2  # too few bytes to tell
 MAX_FIRST: Final = 64
 MAX_LAYERS: Final = 4  # proxies behind one another
 
+_Beginning = tuple[bytes, int, bool]
 # How the first line of whoever speaks first begins: protocol, and whether the speaker is the one who asks for TLS.
-_BEGINNINGS: Final[tuple[tuple[bytes, int, bool], ...]] = (
+_BEGINNINGS: Final[tuple[_Beginning, ...]] = (
     (b"220 ", REPLIES, False),
     (b"220-", REPLIES, False),
     (b"120 ", REPLIES, False),
@@ -68,6 +69,9 @@ _BEGINNINGS: Final[tuple[tuple[bytes, int, bool], ...]] = (
     (b"PROXY ", PROXY, True),
     (PROXY2, PROXY, True),
 )
+_BEGINNINGS_OF: Final[list[list[_Beginning]]] = [
+    [row for row in _BEGINNINGS if row[0][0] == octet] for octet in range(256)
+]
 _BINARY: Final = frozenset((LDAP, POSTGRESQL, MYSQL, RDP))
 # First bytes that are worth a look; of MySQL's greeting it is the length.
 _WORTH: Final = frozenset(
@@ -102,7 +106,7 @@ def recognise(data: bytes, start: i64, end: i64) -> i64:
     if first == 0x3A:
         return IRC * 2 if b" NOTICE " in head else UNKNOWN
     short: bool = False
-    for beginning, protocol, asks in _BEGINNINGS:
+    for beginning, protocol, asks in _BEGINNINGS_OF[first]:
         if head.startswith(beginning):
             return protocol * 2 + (1 if asks else 0)
         if n < len(beginning) and beginning.startswith(head):

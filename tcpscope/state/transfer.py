@@ -33,10 +33,8 @@ FEW: Final = 8
 PLAUSIBLE_JUMP: Final = 0x40000000  # the largest window RFC 7323 allows: nothing honest lies further ahead
 
 
-def payload(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
-    """Account for the payload of one segment: new, behind a hole, late, or sent again."""
-    t: Transfer = me.opened()
-    r: Transfer = peer.opened()
+def payload(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, t: Transfer, r: Transfer, seg: Segment) -> None:
+    """Account for the payload of one segment: new, behind a hole, late, or sent again. ``t``: of ``me``, ``r``: of ``peer``."""
     length: i64 = seg.length
     if length + seg.header_length > i64(t.fits):
         options_check.above_mss(conn, side, peer, t, seg)
@@ -176,10 +174,10 @@ def bare(conn: Connection, side: i64, me: Endpoint, seg: Segment) -> None:
         oddities.below_window(conn, side, me, seg)
 
 
-def acknowledge(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
+def acknowledge(
+    conn: Connection, side: i64, me: Endpoint, peer: Endpoint, t: Transfer, p: Transfer, seg: Segment
+) -> None:
     """``me`` acknowledges bytes of ``peer``: what is no longer outstanding, round trips, duplicates, SACK (RFC 2018, 2883)."""
-    t: Transfer = me.opened()
-    p: Transfer = peer.opened()
     ack: i64 = seg.ack
     if seg.ts_ecr > p.ts_val:
         options_check.echoed(peer, p, seg)

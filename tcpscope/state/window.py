@@ -12,9 +12,8 @@ from tcpscope.state.seq import diff
 from tcpscope.wire.segment import FIN, RST, SYN, Segment
 
 
-def advertised(conn: Connection, side: i64, me: Endpoint, peer: Endpoint, seg: Segment) -> None:
+def advertised(conn: Connection, side: i64, me: Endpoint, t: Transfer, peer: Endpoint, seg: Segment) -> None:
     """The window that ``me`` advertises (section 3.8.6; scaled by RFC 7323 section 2.2 unless the segment is a SYN)."""
-    t: Transfer = me.opened()
     size: i64 = seg.window
     t.last_window = i32(size)
     if me.scale > 0 and seg.flags & SYN == 0:
