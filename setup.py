@@ -20,6 +20,7 @@ HOT = ("tcpscope/capture", "tcpscope/wire", "tcpscope/state")
 # Modules of other layers that see every connection.
 ALSO_HOT = (
     "tcpscope/pipeline.py",
+    "tcpscope/rules/base.py",
     "tcpscope/rules/diagnosis.py",
     "tcpscope/rules/diagnosis_ends.py",
     "tcpscope/rules/judge.py",

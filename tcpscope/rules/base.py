@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from tcpscope.state.facts import CLIENT, KIND_BITS, SERVER, Fact
 
 if TYPE_CHECKING:
@@ -100,6 +102,7 @@ class Seen(NamedTuple):
         return [fact.frame for fact in self.facts]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Rule:
     """Base of every rule. The docstring of a rule is its manual (:mod:`tcpscope.rules.manual`)."""
 
@@ -196,6 +199,7 @@ class Rule:
         )
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FactRule(Rule):
     """A rule that says one thing a side about all facts of its kinds.
 
