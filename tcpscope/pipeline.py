@@ -353,7 +353,7 @@ class Pipeline:
         facts.dropped = reader.dropped
         facts.evicted = self.flows.evicted
         facts.limits[limits.LISTENERS] = self.flows.listeners.not_tracked
-        facts.limits[limits.NUMBERS] = self.flows.forgotten
+        facts.limits[limits.NUMBERS] = self.flows.ended.forgotten
         facts.limits[limits.FRAGMENTS] = self.decoder.reassembler.evicted
         facts.limits[limits.ENCAPSULATIONS] = self.decoder.unnamed
         facts.limits[limits.SENDERS] = self.checksums.other_hosts.looked_at()

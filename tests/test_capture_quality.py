@@ -20,7 +20,7 @@ from tcpscope.rules.base import Context, Severity
 from tcpscope.rules.capture_limits import SENTENCES, LimitReached
 from tcpscope.state import limits
 from tcpscope.state.checksums import MAX_HOSTS
-from tcpscope.state.flows import ENDED_KEPT
+from tcpscope.state.ended import KEPT
 from tcpscope.state.listeners import MAX_LISTENERS, Listener
 from tcpscope.wire.fragments import MAX_DATAGRAMS
 from tests.captures import SAMPLES, SCENARIOS, clean
@@ -201,10 +201,9 @@ def test_bounds_of_the_whole_capture_are_reached() -> None:
     full.flows.listeners.by_key = {bytes(n.to_bytes(4, "big")): Listener(b"", 0) for n in range(MAX_LISTENERS)}
     assert reached(build(parse(OPEN)), full) == {limits.LISTENERS: 1}
     old = new_pipeline()
-    old.flows.ended, old.flows.ended_before = ({n.to_bytes(4, "big"): n for n in range(ENDED_KEPT)} for _ in range(2))
-    assert reached(build(parse(OPEN + "+.1 C > S R\n+99 C2 > S2 S\n+99 C2 > S2 S\n")), old) == {
-        limits.NUMBERS: ENDED_KEPT
-    }
+    for n in range(2 * KEPT):
+        old.flows.ended.add(n.to_bytes(4, "big"), n)
+    assert reached(build(parse(OPEN + "+.1 C > S R\n+99 C2 > S2 S\n+99 C2 > S2 S\n")), old) == {limits.NUMBERS: KEPT}
 
 
 # What rests on absence

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tcpscope.state.zeek import ZeekRow
     from tcpscope.wire.fragments import Reassembler
 
+_record: Final = tuple.__new__
+
 MAX_LISTENERS: Final = 50
 """Listeners that a report names, those with the longest queues first."""
 
@@ -214,7 +216,11 @@ def _side_times(times: dict[int, int], end: Endpoint, steps: list[Step]) -> None
 def _side(end: Endpoint, steps: list[Step]) -> model.Side:
     transfer = end.transfer or Transfer()
     path = [
-        model.StateStep(STATE_NAMES[step.state], step.frame or None, step.time_ns if step.time_ns > 0 else None)
+        # A dozen a connection: as the record's own __new__ does it, without calling that.
+        _record(
+            model.StateStep,
+            (STATE_NAMES[step.state], step.frame or None, step.time_ns if step.time_ns > 0 else None),
+        )
         for step in steps
         if step.state != UNKNOWN
     ]

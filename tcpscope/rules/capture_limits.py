@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from tcpscope.rules.base import Context, Finding, Rule, Severity
 from tcpscope.rules.words import plural
-from tcpscope.state import checksums, flows, holes, limits, listeners, path, stream, tls_log, transfer
+from tcpscope.state import checksums, ended, holes, limits, listeners, path, stream, tls_log, transfer
 from tcpscope.wire import decoder, fragments
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ SENTENCES: Final[dict[int, tuple[str, str]]] = {
     limits.LISTENERS: ("SYN", f"to listeners beyond {listeners.MAX_LISTENERS:,}: their queues were not followed"),
     limits.NUMBERS: (
         "connection",
-        f"that ended before the latest {flows.ENDED_KEPT:,}: a late segment of theirs would count as a new connection",
+        f"that ended before the latest {ended.KEPT:,}: a late segment of theirs would count as a new connection",
     ),
     limits.FRAGMENTS: (
         "datagram",

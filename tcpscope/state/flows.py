@@ -26,6 +26,7 @@ from tcpscope.state.connection import (
     Connection,
 )
 from tcpscope.state.copies import CopyWatch
+from tcpscope.state.ended import Ended
 from tcpscope.state.endpoint import SILENT, Endpoint
 from tcpscope.state.facts import (
     CHALLENGE_ACK,
@@ -51,7 +52,6 @@ IDLE_OPENING_NS: Final = (
     600_000_000_000  # beyond the SYN back-off of every stack (RFC 9293 section 3.8.3: at least 3 min)
 )
 IDLE_OPEN_NS: Final = 3 * 3_600_000_000_000  # beyond the keep-alive interval of RFC 9293 section 3.8.4 (2 hours)
-ENDED_KEPT: Final = 32_768  # twice
 RECENT: Final = 4096  # a power of two
 NEAR: Final = 0x1000000  # a segment this close to an old connection's numbers belongs to it
 
@@ -100,15 +100,12 @@ class FlowTable:
         # One connection of IPv4 a slot: mostly that of the next segment, which then needs no key.
         self.nobody: Connection = Connection(-1, b"", True, ROLES_FIRST_SEEN, 0, 0, True)
         self.recent: list[Connection] = [self.nobody] * RECENT
-        # Canonical key -> stream number of connections already handed over: the latest ones, and those before.
-        self.ended: dict[bytes, int] = {}
-        self.ended_before: dict[bytes, int] = {}
+        self.ended: Ended = Ended()  # of connections already handed over
         self.listeners: Listeners = Listeners()
         self.copies: CopyWatch = CopyWatch()
         self.streams: i64 = 0
         self.live: i64 = 0
         self.evicted: i64 = 0
-        self.forgotten: i64 = 0  # connections whose number is no longer kept for late segments
         self.secrets: Secrets | None = None  # keys for TLS; the owner may set them before the first segment
         self.now: i64 = 0  # the capture's clock: never goes back
         self.next_sweep: i64 = 0
@@ -250,11 +247,9 @@ class FlowTable:
         from_lower: bool = (seg.key == name) == from_client
         number: i64 = self.streams
         continued: bool = False
-        if seg.flags & (SYN | ACK) != SYN and len(self.ended) > 0:
+        if seg.flags & (SYN | ACK) != SYN:
             # A late segment of a connection that was judged already keeps its number, as in Wireshark.
-            before: int = self.ended.get(name, -1)
-            if before < 0:
-                before = self.ended_before.get(name, -1)
+            before: i64 = self.ended.number_of(name)
             if before >= 0:
                 number = before
                 continued = True
@@ -359,12 +354,7 @@ class FlowTable:
             conn.end_reason = u8(reason)
             ending.finish(conn, self.now, self.msl_ns)
         if reason != END_CAPTURE and reason != END_REUSED:
-            if len(self.ended) >= ENDED_KEPT:
-                self.forgotten += len(self.ended_before)
-                self.ended_before = self.ended
-                self.ended = {}
-            number: int = conn.stream
-            self.ended[conn.name] = number
+            self.ended.add(conn.name, conn.stream)
         if not passed_over:
             self.sink(conn)
 

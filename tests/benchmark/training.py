@@ -25,7 +25,7 @@ ROUNDS = 20
 
 def judge(capture: bytes, options: Options, *, written: bool) -> None:
     """Read a capture as ``analyze`` does; with ``written`` every connection becomes a line of JSON."""
-    threshold = Threshold()
+    threshold = Threshold(rises=not written)
     if not written:
         threshold.severity = -1
 

@@ -21,6 +21,8 @@ from tcpscope.report.json_connection import connection_json
 from tcpscope.report.style import Style
 from tcpscope.report.text_connection import connection_text
 from tcpscope.rules import judge_for
+from tcpscope.rules.quiet import is_quiet
+from tcpscope.rules.symptoms import NONE, symptom
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Endpoint, Transfer
 from tcpscope.state.facts import KEPT, KIND_COUNT
@@ -404,6 +406,7 @@ class Watch:
         self._wireshark = WiresharkAnalyzer()
         limits = options.verify_checksums, options.max_connections, options.zeek
         self.pipeline = Pipeline(self._over, options.msl_ns, *limits)
+        self.pipeline.flows.is_quiet = is_quiet
         self._ended = 0
 
     def segment(self, op: Op, frame: int) -> None:
@@ -451,7 +454,11 @@ class Watch:
         check_rows([] if conn.zeek is None else conn.zeek.rows)
         if self._ended > REPORTED:
             return
-        report = connection_report(conn, self._judge.connection(conn), self._options.msl_ns)
+        findings = self._judge.connection(conn)
+        if conn.quiet:
+            assert findings == []
+            assert symptom(conn, self._options.msl_ns) >> 1 == NONE
+        report = connection_report(conn, findings, self._options.msl_ns)
         encoded = connection_json(report)
         json.loads(encoded, parse_constant=refuse)
         self.digest.add(encoded)
