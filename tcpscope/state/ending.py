@@ -35,11 +35,7 @@ def reuse_code(old: Connection, side: i64, seg: Segment, msl_ns: i64) -> i64:
         return REUSE_LIVE
     if old.aborted:
         return REUSE_AFTER_RST
-    began: i64 = old.closed_time
-    for endpoint in (old.client, old.server):
-        t: Transfer | None = endpoint.transfer
-        if t is not None and t.time_wait_since > began:
-            began = t.time_wait_since
+    began: i64 = max(old.closed_time, _waits_since(old.client), _waits_since(old.server))
     if seg.time_ns - began >= 2 * msl_ns:
         return REUSE_LATE
     me: Endpoint = old.side(side)
@@ -51,6 +47,12 @@ def reuse_code(old: Connection, side: i64, seg: Segment, msl_ns: i64) -> i64:
     if me.nxt >= 0 and diff(seg.seq, me.nxt) > 0:
         return REUSE_HIGHER_ISN
     return REUSE_UNSAFE
+
+
+def _waits_since(endpoint: Endpoint) -> i64:
+    """When a side's 2 MSL clock was last started; 0 if it was not."""
+    t: Transfer | None = endpoint.transfer
+    return 0 if t is None else t.time_wait_since
 
 
 def finish(conn: Connection, now: i64, msl_ns: i64) -> None:
