@@ -1,7 +1,5 @@
 """Connections of which there is nothing to tell: that what is said of them early is true, and that it changes no report."""
 
-from pathlib import Path
-
 import pytest
 
 from tcpscope.options import Options
@@ -12,11 +10,10 @@ from tcpscope.rules.base import Finding
 from tcpscope.rules.quiet import is_quiet
 from tcpscope.rules.symptoms import NONE, symptom
 from tcpscope.state.connection import Connection
-from tests.captures import many
+from tests.captures import SAMPLES, many
 from tests.rule_cases import options_of, scenario_paths
 from tests.scenario import build, load
 
-SAMPLES = Path(__file__).parent.parent / "sample_pcaps"
 OPTIONS = Options(zeek=False)
 CASES = {
     **{path.name: (path.read_bytes(), OPTIONS) for path in sorted(SAMPLES.glob("*.pcap*"))},

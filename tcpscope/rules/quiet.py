@@ -1,7 +1,7 @@
 """Connections of which there is nothing to tell: found while their state is at hand, long before they are judged.
 
-Judged at the end of a capture, a hundred thousand connections have to be fetched from memory again, which takes longer than all
-that was done to their segments. Most of those that both sides have closed are as :func:`is_quiet` wants them.
+Judged at the end of a capture, a hundred thousand short connections have to be fetched from memory again, which took a sixth of
+the time. Most of those that both sides have closed are as :func:`is_quiet` wants them.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from tcpscope.state.dialogue import (
     POSTGRESQL,
     BlockDialogue,
 )
+from tcpscope.wire.tcp import u32
 
 RDP_REQUEST: Final = 0xE0  # X.224 connection request and confirm
 RDP_CONFIRM: Final = 0xD0
@@ -25,15 +26,6 @@ PG_GSS: Final = 80877104
 CLIENT_SSL: Final = 0x0800  # of MySQL's capabilities
 LDAP_LOOK: Final = 256  # bytes of a message that tell what it is
 LDAP_ENTRY: Final = 4000  # and of a search result, which may list the extensions
-
-
-def big32(octets: bytes, at: i64) -> i64:
-    """Four bytes, most significant first; the caller made sure that they exist."""
-    a: i64 = octets[at]
-    b: i64 = octets[at + 1]
-    c: i64 = octets[at + 2]
-    d: i64 = octets[at + 3]
-    return a << 24 | b << 16 | c << 8 | d
 
 
 @mypyc_attr(acyclic=True, allow_interpreted_subclasses=False)
@@ -155,8 +147,8 @@ class PostgresDialogue(BlockDialogue):
             return 1
         if len(octets) < 8:
             return 0
-        length: i64 = big32(octets, 0)
-        code: i64 = big32(octets, 4)
+        length: i64 = u32(octets, 0)
+        code: i64 = u32(octets, 4)
         if length == 8 and code == PG_SSL:
             self.requested(self.place + 8, b"")
         elif length == 8 and code == PG_GSS:

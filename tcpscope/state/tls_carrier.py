@@ -28,9 +28,10 @@ from tcpscope.state.dialogue import (
     XMPP,
     Dialogue,
 )
-from tcpscope.state.dialogue_binary import PG_GSS, PG_SSL, RDP_REQUEST, big32, binary_dialogue
+from tcpscope.state.dialogue_binary import PG_GSS, PG_SSL, RDP_REQUEST, binary_dialogue
 from tcpscope.state.dialogue_proxy import PROXY2, proxy_dialogue
 from tcpscope.state.dialogue_text import text_dialogue
+from tcpscope.wire.tcp import u32
 
 UNKNOWN: Final = -1
 MORE: Final = -2  # too few bytes to tell
@@ -91,9 +92,9 @@ def recognise(data: bytes, start: i64, end: i64) -> i64:
         return UNKNOWN
     if first == 0:
         if n < 8:
-            return MORE if n < 4 or big32(data, start) == 8 else UNKNOWN
-        code: i64 = big32(data, start + 4)
-        return POSTGRESQL * 2 + 1 if big32(data, start) == 8 and (code == PG_SSL or code == PG_GSS) else UNKNOWN
+            return MORE if n < 4 or u32(data, start) == 8 else UNKNOWN
+        code: i64 = u32(data, start + 4)
+        return POSTGRESQL * 2 + 1 if u32(data, start) == 8 and (code == PG_SSL or code == PG_GSS) else UNKNOWN
     if first == 3:
         if n < 6:
             return MORE if n < 2 or data[start + 1] == 0 else UNKNOWN

@@ -44,9 +44,11 @@ def ja3s_text(hello: ServerHello) -> str | None:
 
 def ja3_of(text: str | None) -> str | None:
     """JA3 or JA3S, 32 hex digits, from the string under it."""
+    if text is None:
+        return None
     import hashlib  # noqa: PLC0415 (heavy: OpenSSL)
 
-    return None if text is None else hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def ja3(hello: ClientHello) -> str | None:
