@@ -17,10 +17,12 @@ from tcpscope.rules.base import MAX_EVIDENCE, Context, Finding, Rule, Severity
 from tcpscope.rules.certificate_base import CertificateRule
 from tcpscope.rules.judge import Judge
 from tcpscope.rules.manual import HEADINGS, manual
+from tcpscope.rules.resets import ConnectionAborted
 from tcpscope.rules.tls_base import TlsRule
 from tcpscope.state import facts
 from tcpscope.state.connection import Connection
 from tcpscope.state.tls_faults import FAULTS, NOT_TLS
+from tests.captures import SAMPLES
 from tests.paths import connections
 from tests.rfc_headings import RFC_SECTIONS
 from tests.rule_cases import CAPTURES, analyze, ended, judged, scenario_paths, tls_cases, tls_options
@@ -280,14 +282,28 @@ def test_a_clean_connection_costs_no_rule(capture: bytes, asked: int) -> None:
     assert Curious.asked == asked
 
 
-@pytest.mark.parametrize("path", scenario_paths(), ids=lambda path: path.stem)
-def test_an_opinion_is_what_the_rules_say(path: Path) -> None:
+def test_an_opinion_is_what_the_rules_say() -> None:
+    # One judge for all, so that what it worked out for one connection is held against all others of the sort.
     judge = judge_for(Options())
-    for connection in connections(build(load(path))):
-        opinion = judge.opinion(connection)
-        if opinion is not None:
-            said = [(finding.code, finding.severity) for finding in judge.connection(connection)]
-            assert [(finding.code, finding.severity) for finding in opinion.findings] == said
+    captures = [build(load(path)) for path in scenario_paths()]
+    captures += [path.read_bytes() for path in sorted(SAMPLES.glob("*.pcap*"))]
+    for capture in captures:
+        for connection in connections(capture):
+            opinion = judge.opinion(connection)
+            if opinion is not None:
+                said = [(finding.code, finding.severity) for finding in judge.connection(connection)]
+                assert [(finding.code, finding.severity) for finding in opinion.findings] == said
+
+
+@pytest.mark.parametrize("way", ["C > S", "S > C"])
+def test_of_many_aborted_connections_one_is_judged(way: str) -> None:
+    judge = Judge(Options(), [ConnectionAborted()])
+    lines = ["# One side gives up.", "0.0 C > S S", "+.1 S > C S.", "+.1 C > S .", "+.1 C > S P. (5)", "+.1 S > C ."]
+    first, second = (connections(ended_lines([*lines, f"+{wait} {way} R."]))[0] for wait in (0.1, 0.2))
+    opinion = judge.opinion(first)
+    assert opinion is not None
+    assert [finding.code for finding in opinion.findings] == ["TS206"]
+    assert judge.opinion(second) is opinion
 
 
 # Selection

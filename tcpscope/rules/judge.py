@@ -33,7 +33,15 @@ from tcpscope.rules.tls_outcome import TLS_PORTS
 from tcpscope.rules.verdicts import handshake_verdict, watched_too_briefly
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Transfer
-from tcpscope.state.facts import KIND_BITS, PORTS_REUSED, REUSE_HIGHER_ISN, REUSE_NEWER_TIMESTAMP, Fact, FactLog
+from tcpscope.state.facts import (
+    KIND_BITS,
+    PORTS_REUSED,
+    REUSE_HIGHER_ISN,
+    REUSE_NEWER_TIMESTAMP,
+    RST_SENT,
+    Fact,
+    FactLog,
+)
 from tcpscope.state.tls_log import TlsLog
 from tcpscope.state.tls_tracker import TlsConnection
 
@@ -78,6 +86,7 @@ class Judge:
         self._by_trigger: dict[tuple[int, int], list[Rule]] = {}
         self._kinds: i64 = 0
         self._reuse: i64 = KIND_BITS[PORTS_REUSED]
+        self._reset: i64 = KIND_BITS[RST_SENT]
         self._occasions: i64 = TLS_TROUBLE if self._tls_rules else 0
         for rule in self._rules:
             self._kinds |= rule.kind_bits()
@@ -120,7 +129,8 @@ class Judge:
     def opinion(self, conn: Connection) -> Opinion | None:
         """What :meth:`connection` would say, but for names and numbers, if that takes no look at the rules; else None.
 
-        So it is with clean connections, and with those of which there may be many: nobody answered, or the ports were used again.
+        So it is with clean connections, and with those of which there may be many: nobody answered, one side aborted what was
+        open, or the ports were used again.
         """
         kinds: i64 = conn.fact_kinds & self._kinds
         occasions: i64 = occasions_of(conn) & self._occasions
@@ -131,7 +141,9 @@ class Judge:
         if conn.lossy or conn.frames_dropped > 0 or conn.file_damaged or conn.cut_off:
             return None  # what is absent is weighed against what the capture lost
         if kinds != 0:
-            return self._reused(conn) if kinds == self._reuse and occasions == 0 else None
+            if occasions != 0:
+                return None
+            return self._reused(conn) if kinds == self._reuse else self._aborted(conn) if kinds == self._reset else None
         if occasions & ~(UNANSWERED | HALF_OPEN) != 0:
             return None
         # All that TS105 and TS106 look at where nothing was repeated.
@@ -153,6 +165,20 @@ class Judge:
         if fact.kind != PORTS_REUSED or fact.b not in (REUSE_HIGHER_ISN, REUSE_NEWER_TIMESTAMP):
             return None
         return self._like(-1 - fact.side, conn)
+
+    def _aborted(self, conn: Connection) -> Opinion | None:
+        """The same for a connection of which nothing is to be told but that a side reset it while it was open (TS206)."""
+        log: FactLog | None = conn.log
+        if log is None or len(log.facts) != 1 or conn.syn_acks_after_ack != 0:
+            return None
+        begun: bool = conn.client.syn_frame != 0 or conn.server.syn_frame != 0
+        if begun and (conn.client.syn_frame == 0 or conn.server.syn_frame == 0 or conn.ack_frame == 0):
+            return None
+        client: Transfer | None = conn.client.transfer
+        server: Transfer | None = conn.server.transfer
+        if client is None or server is None or client.fin_frame != 0 or server.fin_frame != 0:
+            return None
+        return self._like(-3 - log.facts[0].side, conn)
 
     def _like(self, sort: int, conn: Connection) -> Opinion:
         """What the rules say of this sort, worked out for the first one."""
