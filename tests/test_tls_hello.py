@@ -275,3 +275,13 @@ def test_extensions_block_with_a_short_header() -> None:
 )
 def test_what_first_bytes_look_like(octets: bytes, expected: str) -> None:
     assert tls.LOOKS_NAMES[tls.looks(b"G" + octets + b"ET /", 1, 1 + len(octets))] == expected
+
+
+@pytest.mark.parametrize("size", [3, 15, 16, 40])
+def test_text_is_printable_in_its_first_sixteen_octets(size: int) -> None:
+    for at in range(size):
+        for octet in range(256):
+            octets = b"tell me " * 5
+            octets = octets[:at] + bytes([octet]) + octets[at + 1 : size]
+            printable = 32 <= octet <= 126 or octet in b"\t\n\r" or at >= 16
+            assert tls.LOOKS_NAMES[tls.looks(octets, 0, size)] == ("text" if printable else "other"), octets

@@ -80,6 +80,7 @@ _WORTH: Final = frozenset(
     + [0, 3, 4, 5, 0x30, 0x3A]  # PostgreSQL, RDP, SOCKS 4, SOCKS 5, LDAP, an IRC prefix
 )
 _FIRST: Final = bytes([1 if octet in _WORTH else 0 for octet in range(256)])
+_FIRST_TWO: Final = frozenset([row[0][0] << 8 | row[0][1] for row in _BEGINNINGS])
 
 
 def recognise(data: bytes, start: i64, end: i64) -> i64:
@@ -103,6 +104,8 @@ def recognise(data: bytes, start: i64, end: i64) -> i64:
         return _socks(data, start, n)
     if first == 0x30:
         return _ldap(data, start, n)
+    if first != 0x3A and n > 1 and (first << 8 | i64(data[start + 1])) not in _FIRST_TWO:
+        return UNKNOWN
     head: bytes = data[start : start + (n if n < MAX_FIRST else MAX_FIRST)]
     if first == 0x3A:
         return IRC * 2 if b" NOTICE " in head else UNKNOWN

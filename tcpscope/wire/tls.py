@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.strings import read_i64_be
 from mypy_extensions import i64
+
+from tcpscope.wire.tcp import u32
 
 # Record content types.
 CHANGE_CIPHER_SPEC: Final = 20
@@ -64,9 +67,10 @@ LOOKS_TEXT: Final = 5
 LOOKS_OTHER: Final = 6
 LOOKS_NAMES: Final = ("unknown", "tls", "ssl2", "http", "ssh", "text", "other")
 
-_HTTP: Final = frozenset((
+_HTTP: Final = frozenset(int.from_bytes(word, "big") for word in (
     b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"HTTP", b"DELE", b"PATC", b"TRAC", b"PRI ", b"PROP",
 ))  # fmt: skip
+_SSH: Final = 0x5353482D  # "SSH-"
 # Bytes of a hello that a place in the middle of a stream must show before it counts: header, message header, version,
 # random, session id length.
 _HELLO_PROOF: Final = 44
@@ -221,6 +225,16 @@ def ssl2_hello_start(data: bytes, start: i64, end: i64) -> i64:
     return YES if 9 + ciphers + (s0 << 8 | s1) + challenge == body else NO
 
 
+def printable(octets: i64) -> bool:
+    """Whether each of eight octets is one of ASCII's printable characters, from space to tilde."""
+    high: i64 = octets >> 32 & 0xFFFFFFFF
+    low: i64 = octets & 0xFFFFFFFF
+    # Below 32 the difference borrows its octet's top bit, above 126 the sum sets it, above 127 it is set.
+    high = ((high - 0x20202020) & ~high) | (high + 0x01010101) | high
+    low = ((low - 0x20202020) & ~low) | (low + 0x01010101) | low
+    return (high | low) & 0x80808080 == 0
+
+
 def looks(data: bytes, start: i64, end: i64) -> i64:
     """What the first bytes of a direction look like: one of the LOOKS_ codes. Any length; none gives LOOKS_UNKNOWN."""
     n: i64 = end - start
@@ -231,12 +245,14 @@ def looks(data: bytes, start: i64, end: i64) -> i64:
     if n >= 11 and ssl2_hello_start(data, start, end) == YES:
         return LOOKS_SSL2
     c: i64 = data[start]
-    if 65 <= c <= 90:  # A to Z
-        head: bytes = data[start : start + min(n, 4)]
-        if head == b"SSH-":
+    if 65 <= c <= 90 and n >= 4:  # A to Z
+        head: i64 = u32(data, start)
+        if head == _SSH:
             return LOOKS_SSH
         if head in _HTTP:
             return LOOKS_HTTP
+    if n >= 16 and printable(read_i64_be(data, start)) and printable(read_i64_be(data, start + 8)):
+        return LOOKS_TEXT
     stop: i64 = start + min(n, 16)
     i: i64 = start
     while i < stop:
