@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 from tcpscope.errors import SourceError
 
 # Two letters at least: C:\ is a drive. A chain such as zip://a.pcap::s3://bucket/b.zip is fsspec's own notation.
-_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]+(::[a-z][a-z0-9+.-]+)*://", re.IGNORECASE)
+_SCHEME: Final = r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z][A-Za-z0-9+.-]+)*://"
 
 _LOGGERS: Final = ("fsspec", "gcsfs", "s3fs", "aiobotocore", "aiohttp")
 
@@ -23,7 +23,7 @@ BLOCK: Final = 4 << 20
 
 def is_url(name: str) -> bool:
     """Whether a name is a URL, and not a file that happens to look like one."""
-    return _SCHEME.match(name) is not None and not os.path.lexists(name)
+    return "://" in name and re.match(_SCHEME, name) is not None and not os.path.lexists(name)
 
 
 def open_url(url: str) -> tuple[BinaryIO, int | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import Final
 
 TCP: Final = 6
@@ -14,10 +13,12 @@ def community_id(key: bytes) -> str:
 
     Both directions give the same name: the lower address, and between equal addresses the lower port, comes first.
     """
-    import hashlib  # noqa: PLC0415 (heavy: OpenSSL)
+    # Few reports have it: their start does not wait for these.
+    import hashlib  # noqa: PLC0415
+    from binascii import b2a_base64  # noqa: PLC0415
 
     size = (len(key) - 4) // 2
     one, two = (key[:size], key[2 * size : 2 * size + 2]), (key[size : 2 * size], key[2 * size + 2 :])
     (low, low_port), (high, high_port) = sorted((one, two))
     text = SEED + low + high + bytes((TCP, 0)) + low_port + high_port
-    return "1:" + b64encode(hashlib.sha1(text, usedforsecurity=False).digest()).decode("ascii")
+    return "1:" + b2a_base64(hashlib.sha1(text, usedforsecurity=False).digest(), newline=False).decode("ascii")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 
 def printable(text: str, *, backslash: bool = True) -> str:
     r"""``text`` with all that could move the cursor, hide or reorder other text written as ``\xNN`` or ``\u{…}``.
@@ -17,6 +15,8 @@ def printable(text: str, *, backslash: bool = True) -> str:
 
 
 def _one(sign: str, backslash: bool) -> str:
+    import unicodedata  # noqa: PLC0415 (large, and nearly all text is plain)
+
     if sign == "\\":
         return "\\\\" if backslash else sign
     # Combining marks are printable by themselves but pile up over the neighbouring lines.

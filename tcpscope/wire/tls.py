@@ -67,9 +67,6 @@ LOOKS_TEXT: Final = 5
 LOOKS_OTHER: Final = 6
 LOOKS_NAMES: Final = ("unknown", "tls", "ssl2", "http", "ssh", "text", "other")
 
-_HTTP: Final = frozenset(int.from_bytes(word, "big") for word in (
-    b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"HTTP", b"DELE", b"PATC", b"TRAC", b"PRI ", b"PROP",
-))  # fmt: skip
 _SSH: Final = 0x5353482D  # "SSH-"
 # Bytes of a hello that a place in the middle of a stream must show before it counts: header, message header, version,
 # random, session id length.
@@ -225,7 +222,7 @@ def ssl2_hello_start(data: bytes, start: i64, end: i64) -> i64:
     return YES if 9 + ciphers + (s0 << 8 | s1) + challenge == body else NO
 
 
-def printable(octets: i64) -> bool:
+def all_printable(octets: i64) -> bool:
     """Whether each of eight octets is one of ASCII's printable characters, from space to tilde."""
     high: i64 = octets >> 32 & 0xFFFFFFFF
     low: i64 = octets & 0xFFFFFFFF
@@ -249,9 +246,12 @@ def looks(data: bytes, start: i64, end: i64) -> i64:
         head: i64 = u32(data, start)
         if head == _SSH:
             return LOOKS_SSH
-        if head in _HTTP:
+        if head in (  # GET, POST, HEAD, PUT, HTTP, OPTIONS, CONNECT, DELETE, PATCH, TRACE, PRI, PROPFIND
+            0x47455420, 0x504F5354, 0x48454144, 0x50555420, 0x48545450, 0x4F505449, 0x434F4E4E, 0x44454C45, 0x50415443,
+            0x54524143, 0x50524920, 0x50524F50,
+        ):  # fmt: skip
             return LOOKS_HTTP
-    if n >= 16 and printable(read_i64_be(data, start)) and printable(read_i64_be(data, start + 8)):
+    if n >= 16 and all_printable(read_i64_be(data, start)) and all_printable(read_i64_be(data, start + 8)):
         return LOOKS_TEXT
     stop: i64 = start + min(n, 16)
     i: i64 = start
