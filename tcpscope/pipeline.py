@@ -16,7 +16,7 @@ from tcpscope.state.checksums import Checksums
 from tcpscope.state.connection import Connection
 from tcpscope.state.copies import CopyTotals
 from tcpscope.state.endpoint import ETHERNET_PAYLOAD, Transfer
-from tcpscope.state.flows import FlowTable
+from tcpscope.state.flows import FlowTable, Outlook
 from tcpscope.state.keys import canonical_key
 from tcpscope.state.listeners import Listener
 from tcpscope.state.zeek import SERVER_PORTS, ZeekRow, ZeekView, ZeekWhole
@@ -143,17 +143,11 @@ class Pipeline:
         self.file_ended: bool = False
         self.cut_frame: i64 = 0  # the latest frame before a file ended early
         self.cut_time: i64 = 0
-        self.count_quiet: Callable[[Connection], bool] | None = None
 
-    def look_ahead(self, is_quiet: Callable[[Connection], bool], pass_over: Callable[[Connection], bool]) -> None:
-        """Ask early for connections of which there is nothing to tell, and with ``pass_over`` whether one need not go to the sink.
-
-        See :class:`FlowTable`; ``pass_over`` counts the connection if it says yes.
-        """
+    def look_ahead(self, outlook: Outlook) -> None:
+        """Ask early for connections of which there is nothing to tell. ``outlook`` has each of those that it passes over counted."""
         if self.zeek is None:
-            self.count_quiet = pass_over
-            self.flows.is_quiet = is_quiet
-            self.flows.pass_over = self._pass_over
+            self.flows.outlook = outlook
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the capture, in chunks of any size."""
@@ -294,12 +288,10 @@ class Pipeline:
             self._collect_rows(self.zeek, conn)
         self.sink(conn)
 
-    def _pass_over(self, conn: Connection) -> bool:
+    def count_quiet(self, conn: Connection) -> bool:
         """Count a connection of which there is nothing to tell. False: it is to be judged like any other."""
         reader: CaptureReader = self.reader
-        if reader.dropped > 0 or conn.first_frame <= reader.gap_frame or self.count_quiet is None:
-            return False
-        if not self.count_quiet(conn):
+        if reader.dropped > 0 or conn.first_frame <= reader.gap_frame:
             return False
         self.facts.connections += 1
         self.facts.two_sided_connections += 1

@@ -7,7 +7,7 @@ from tcpscope.pipeline import Pipeline
 from tcpscope.report.session import Session, Threshold
 from tcpscope.rules import judge_for
 from tcpscope.rules.base import Finding
-from tcpscope.rules.quiet import is_quiet
+from tcpscope.rules.quiet import Quiet
 from tcpscope.rules.symptoms import NONE, symptom
 from tcpscope.state.connection import Connection
 from tests.captures import SAMPLES, many
@@ -52,7 +52,7 @@ def quiet_ones(capture: bytes, options: Options) -> int:
             assert not conn.one_sided
 
     pipeline = Pipeline(over, options.msl_ns, options.verify_checksums, options.max_connections, False)
-    pipeline.flows.is_quiet = is_quiet
+    pipeline.flows.outlook = Quiet()
     pipeline.feed(capture)
     pipeline.finish()
     return quiet

@@ -14,7 +14,7 @@ from tcpscope.report.model import Summary
 from tcpscope.rules import judge_for
 from tcpscope.rules.diagnosis import Tally
 from tcpscope.rules.judge import CLEAN, Judge, Opinion
-from tcpscope.rules.quiet import is_quiet
+from tcpscope.rules.quiet import Quiet
 from tcpscope.rules.symptoms import NAMES, NONE, symptom
 from tcpscope.state.connection import Connection
 from tcpscope.state.zeek import SERVER_PORTS
@@ -80,7 +80,7 @@ class Session:
             SERVER_PORTS if options.zeek_server_ports is None else frozenset(options.zeek_server_ports),
         )
         if self._threshold.rises and stream is None:
-            self.pipeline.look_ahead(is_quiet, self._pass_over)
+            self.pipeline.look_ahead(_Outlook(self))
         log: KeyLog = read_key_logs(options.keylog) if keylog is None else keylog
         self.pipeline.flows.secrets = KeyStore(log, self.pipeline.reader)
 
@@ -133,9 +133,9 @@ class Session:
         self._count(findings, 1)
         self._sink(conn, findings)
 
-    def _pass_over(self, conn: Connection) -> bool:
+    def pass_over(self, conn: Connection) -> bool:
         """Count a connection of which there is nothing to tell, if the sink can do without it."""
-        if self._threshold.passes(CLEAN, conn.stream):
+        if self._threshold.passes(CLEAN, conn.stream) or not self.pipeline.count_quiet(conn):
             return False
         self._symptoms[NONE] += 1
         self._judge.clean.connections += 1
@@ -147,3 +147,14 @@ class Session:
         if findings and times:
             self.summary.with_findings += times
             self.summary.count(findings, of_connection=True, times=times)
+
+
+class _Outlook(Quiet):
+    """Has connections of which there is nothing to tell counted by their session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session: Session = session
+
+    def pass_over(self, conn: Connection) -> bool:
+        """See :meth:`Session.pass_over`."""
+        return self.session.pass_over(conn)

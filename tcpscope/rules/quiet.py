@@ -1,7 +1,7 @@
 """Connections of which there is nothing to tell: found while their state is at hand, long before they are judged.
 
 Judged at the end of a capture, a hundred thousand short connections have to be fetched from memory again, which took a sixth of
-the time. Most of those that both sides have closed are as :func:`is_quiet` wants them.
+the time. Most of those that both sides have closed are as :class:`Quiet` wants them.
 """
 
 from __future__ import annotations
@@ -13,34 +13,43 @@ from tcpscope.state.connection import Connection
 from tcpscope.state.durations import Timing
 from tcpscope.state.endpoint import NO_TROUBLE, Endpoint, Transfer
 from tcpscope.state.facts import NOBODY
+from tcpscope.state.flows import Outlook
 from tcpscope.state.path import MAX_STEPS
 from tcpscope.state.quantiles import Quantiles
 from tcpscope.state.tls_tracker import TlsConnection
 
 
-def is_quiet(conn: Connection) -> bool:
-    """Whether a connection that both sides have closed will, unless more comes, end without finding, symptom or anything to count.
+class Quiet(Outlook):
+    """Tells which connections are quiet, and passes none over."""
 
-    False says nothing: what is looked at here is less than what rules and symptoms look at, and nothing is written to.
-    """
-    if conn.log is not None or conn.aborted or conn.simultaneous_open or conn.half_open or conn.pending:
-        return False
-    if conn.ack_frame == 0 or conn.client.syn_frame == 0 or conn.server.syn_frame == 0:
-        return False
-    client: Transfer | None = conn.client.transfer
-    server: Transfer | None = conn.server.transfer
-    if client is None or server is None or not _is_smooth(conn.client, client) or not _is_smooth(conn.server, server):
-        return False
-    if closing_occasion(client, server) != 0:
-        return False
-    tls: TlsConnection | None = conn.tls
-    if tls is not None:
-        if tls.log is not None or tls.carrier is not None or tls.sniffer0 is not None or tls.sniffer1 is not None:
+    def is_quiet(self, conn: Connection) -> bool:
+        """Whether a connection that both sides have closed will, unless more comes, end without finding, symptom or anything to count.
+
+        False says nothing: what is looked at here is less than what rules and symptoms look at, and nothing is written to.
+        """
+        if conn.log is not None or conn.aborted or conn.simultaneous_open or conn.half_open or conn.pending:
             return False
-        if conn.server_port in TLS_PORTS:
+        if conn.ack_frame == 0 or conn.client.syn_frame == 0 or conn.server.syn_frame == 0:
             return False
-    timing: Timing | None = conn.timing
-    return timing is not None and _is_prompt(timing)
+        client: Transfer | None = conn.client.transfer
+        server: Transfer | None = conn.server.transfer
+        if (
+            client is None
+            or server is None
+            or not _is_smooth(conn.client, client)
+            or not _is_smooth(conn.server, server)
+        ):
+            return False
+        if closing_occasion(client, server) != 0:
+            return False
+        tls: TlsConnection | None = conn.tls
+        if tls is not None:
+            if tls.log is not None or tls.carrier is not None or tls.sniffer0 is not None or tls.sniffer1 is not None:
+                return False
+            if conn.server_port in TLS_PORTS:
+                return False
+        timing: Timing | None = conn.timing
+        return timing is not None and _is_prompt(timing)
 
 
 def _is_smooth(endpoint: Endpoint, t: Transfer) -> bool:
@@ -49,7 +58,7 @@ def _is_smooth(endpoint: Endpoint, t: Transfer) -> bool:
         return False
     if endpoint.copied is not None or endpoint.step_count >= MAX_STEPS:
         return False
-    return _is_steady(t.rtt) and _is_steady(t.stamp_rtt)
+    return _is_steady(t.round_trips) and _is_steady(t.stamp_rtt)
 
 
 def _is_steady(rtt: Quantiles | None) -> bool:

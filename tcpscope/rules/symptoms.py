@@ -408,7 +408,7 @@ def _unsteady(conn: Connection, side: i64) -> i64:
     late: i64 = t.trouble.out_of_order
     if late > 0 and late * LOSS_SHARE >= t.payload_segments:
         return 2 * REORDERED + side
-    rtt: Quantiles | None = t.stamp_rtt if t.stamp_rtt is not None else t.rtt
+    rtt: Quantiles | None = t.stamp_rtt if t.stamp_rtt is not None else t.round_trips
     if rtt is not None and is_unsteady(rtt) and _acknowledges_alone(conn, 1 - side):
         return 2 * JITTER + side
     return NONE

@@ -99,7 +99,7 @@ class Connection:
         self.one_sided: bool = False
         self.lossy: bool = False
         self.file_damaged: bool = False  # frames after its first one are missing: damage was stepped over
-        self.quiet: bool = False  # closed, and so far there is nothing to tell of it (FlowTable.is_quiet)
+        self.quiet: bool = False  # closed, and so far there is nothing to tell of it (flows.Outlook)
         self.cut_off: bool = False  # the file ended early, or reading stopped, while this connection went on
         self.from_lower: bool = from_lower
         self.roles: u8 = u8(roles)

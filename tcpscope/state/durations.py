@@ -8,7 +8,7 @@ from __future__ import annotations
 from mypy_extensions import i32, i64, mypyc_attr
 
 from tcpscope.state.facts import NOBODY
-from tcpscope.state.quantiles import Quantiles
+from tcpscope.state.quantiles import Quantiles, collected
 
 
 @mypyc_attr(acyclic=True)
@@ -49,12 +49,21 @@ class Timing:
         self.recovering: i64 = NOBODY  # who has sent something again that is not acknowledged yet
         self.recover: i64 = 0  # its highest sequence number then
         self.exchanges: i64 = 0  # messages of the client that the server answered
-        self.responses: Quantiles | None = None  # from the end of such a message to the first data of the answer
+        # From the end of such a message to the first data of the answer. The first one has no record of its own.
+        self.first_response: i64 = -1
+        self.more_responses: Quantiles | None = None  # all, once there are two
         # Small ones last, side by side: they would each take as much room as a large one.
         self.open: bool = False  # a segment without SYN was seen
         self.special: bool = True  # the next segment needs a closer look: opening, recovery or a closed window
         self.owes: bool = False  # the client has asked, the server has not answered
         self.refused_answer: bool = False  # an RST came instead of the answer
+
+    @property
+    def responses(self) -> Quantiles | None:
+        """How long answers took; None without any."""
+        if self.more_responses is None and self.first_response >= 0:
+            return collected(self.first_response)
+        return self.more_responses
 
     def side(self, side: i64) -> SideTiming:
         """The part of a side."""

@@ -11,7 +11,7 @@ from typing import Final
 from mypy_extensions import i16, i32, i64, mypyc_attr
 
 from tcpscope.state.path import MAX_STEPS, PAST, Past, Step
-from tcpscope.state.quantiles import Quantiles
+from tcpscope.state.quantiles import Quantiles, collected
 from tcpscope.state.seq import diff
 from tcpscope.state.transitions import NO_CHANGE, UNKNOWN, next_state
 from tcpscope.wire.segment import Segment
@@ -236,7 +236,9 @@ class Transfer:
         self.time_wait_since: i64 = 0  # 2 MSL clock: start, restarted by T2
         self.time_wait_frame: i64 = 0  # 0: never in TIME-WAIT
         # Round trips from the capture point to the other side and back
-        self.rtt: Quantiles | None = None  # by Karn's rule (RFC 6298 section 3)
+        # By Karn's rule (RFC 6298 section 3). The first one has no record of its own: many a connection has no other.
+        self.first_rtt: i64 = -1
+        self.round_trips: Quantiles | None = None  # all, once there are two
         self.stamp_rtt: Quantiles | None = None  # by timestamps (RFC 7323 section 4)
         self.stamp: i64 = -1  # timestamp sent whose echo is awaited; -1: none
         self.stamp_time: i64 = 0
@@ -270,6 +272,23 @@ class Transfer:
     def fin_last_time(self) -> i64:
         """The time of that frame."""
         return self.fin_time if self.trouble.fin_again_frame == 0 else self.trouble.fin_again_time
+
+    @property
+    def rtt(self) -> Quantiles | None:
+        """The round trips by Karn's rule; None without any."""
+        if self.round_trips is None and self.first_rtt >= 0:
+            return collected(self.first_rtt)
+        return self.round_trips
+
+    def timed(self, rtt: i64) -> None:
+        """One more round trip, in nanoseconds and not negative."""
+        if self.round_trips is not None:
+            self.round_trips.add(rtt)
+        elif self.first_rtt < 0:
+            self.first_rtt = rtt
+        else:
+            self.round_trips = collected(self.first_rtt)
+            self.round_trips.add(rtt)
 
     def troubled(self) -> Trouble:
         """The record of what is amiss, made on first use: the one to write to."""

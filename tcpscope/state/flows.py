@@ -89,6 +89,18 @@ def is_service(port: i64) -> bool:
     return number < FIRST_USER_PORT or number in WELL_KNOWN_USER_PORTS
 
 
+class Outlook:
+    """What can be told of connections that both sides have closed, while their state is at hand. This one knows of nothing."""
+
+    def is_quiet(self, conn: Connection) -> bool:
+        """Whether there will be nothing to tell of it, unless more comes. Asked with each segment from then on."""
+        return False
+
+    def pass_over(self, conn: Connection) -> bool:
+        """Count one that stayed quiet. True: that is enough, so it is not finished, and the sink does not get it."""
+        return False
+
+
 class FlowTable:
     """All live connections. ``sink`` is called with each connection once it is over."""
 
@@ -110,10 +122,7 @@ class FlowTable:
         self.now: i64 = 0  # the capture's clock: never goes back
         self.next_sweep: i64 = 0
         self.since_sweep: i64 = 0
-        # Asked of a connection with each segment once both sides have closed it: will there be nothing to tell, unless more comes?
-        self.is_quiet: Callable[[Connection], bool] | None = None
-        # Asked when such a one is over: is it enough that it is counted now? It is not finished; the sink does not get it.
-        self.pass_over: Callable[[Connection], bool] | None = None
+        self.outlook: Outlook = Outlook()
         self.last: bool = False  # the process ends with this capture: nobody needs the memory of its connections again
         self.current: Connection | None = None  # of the latest segment
         self.current_side: i64 = CLIENT
@@ -159,8 +168,8 @@ class FlowTable:
             if copies.watching:
                 copies.remember(conn, me, seg)
         machine.segment(conn, side, seg)
-        if conn.unsettled and self.is_quiet is not None:
-            conn.quiet = conn.closed_time > 0 and self.is_quiet(conn)
+        if conn.unsettled:
+            conn.quiet = conn.closed_time > 0 and self.outlook.is_quiet(conn)
 
     def left_out(self, seg: Segment) -> None:
         """Count a segment with a wrong checksum at its sender; it says nothing else."""
@@ -349,7 +358,7 @@ class FlowTable:
     def _hand_over(self, conn: Connection, reason: i64) -> None:
         """A connection is over: complete its facts and give it away."""
         self.live -= 1
-        passed_over: bool = conn.quiet and self.pass_over is not None and self.pass_over(conn)
+        passed_over: bool = conn.quiet and self.outlook.pass_over(conn)
         if not passed_over:
             conn.end_reason = u8(reason)
             ending.finish(conn, self.now, self.msl_ns)

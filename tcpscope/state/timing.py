@@ -24,7 +24,7 @@ from tcpscope.state.facts import (
     NOBODY,
     SERVER,
 )
-from tcpscope.state.quantiles import Quantiles
+from tcpscope.state.quantiles import Quantiles, collected
 from tcpscope.state.seq import diff
 from tcpscope.wire.segment import ACK, FIN, RST, SYN, Segment
 
@@ -216,20 +216,24 @@ def shortest(conn: Connection, side: i64, peer: Endpoint) -> i64:
         best = (conn.server.syn_time if side == SERVER else conn.ack_time) - peer.syn_time
     p: Transfer | None = peer.transfer
     if p is not None:
-        rtt: Quantiles | None = p.rtt
-        if rtt is not None and (best < 0 or rtt.minimum < best):
-            best = rtt.minimum
+        least: i64 = p.first_rtt
+        if p.round_trips is not None:
+            least = p.round_trips.minimum
+        if least >= 0 and (best < 0 or least < best):
+            best = least
     return best
 
 
 def _response(timing: Timing, span: i64) -> None:
     """One more message of the client that the server answered after ``span``."""
     timing.exchanges += 1
-    responses: Quantiles | None = timing.responses
-    if responses is None:
-        responses = Quantiles()
-        timing.responses = responses
-    responses.add(span)
+    if timing.more_responses is not None:
+        timing.more_responses.add(span)
+    elif timing.first_response < 0 <= span:
+        timing.first_response = span
+    else:
+        timing.more_responses = collected(timing.first_response)
+        timing.more_responses.add(span)
 
 
 # The window

@@ -23,7 +23,6 @@ from tcpscope.state.facts import (
     WINDOW_STALL,
     ZERO_WINDOW_PROBE,
 )
-from tcpscope.state.quantiles import Quantiles
 from tcpscope.state.seq import diff
 from tcpscope.wire.segment import FIN, RST, SYN, Segment
 
@@ -255,11 +254,7 @@ def _retire(p: Transfer, ack: i64, now: i64) -> None:
         sent.seq = ack
         sent.digest = overlap.NO_DIGEST
     if sample >= 0:
-        rtt: Quantiles | None = p.rtt
-        if rtt is None:
-            rtt = Quantiles()
-            p.rtt = rtt
-        rtt.add(sample)
+        p.timed(sample)
         recovery.update_rtt(p, sample)
         acked: Sent | None = p.acked
         if acked is not None and diff(acked.end, acked.seq) > i64(p.delivered):

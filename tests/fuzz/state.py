@@ -21,7 +21,7 @@ from tcpscope.report.json_connection import connection_json
 from tcpscope.report.style import Style
 from tcpscope.report.text_connection import connection_text
 from tcpscope.rules import judge_for
-from tcpscope.rules.quiet import is_quiet
+from tcpscope.rules.quiet import Quiet
 from tcpscope.rules.symptoms import NONE, symptom
 from tcpscope.state.connection import Connection
 from tcpscope.state.endpoint import Endpoint, Transfer
@@ -406,7 +406,7 @@ class Watch:
         self._wireshark = WiresharkAnalyzer()
         limits = options.verify_checksums, options.max_connections, options.zeek
         self.pipeline = Pipeline(self._over, options.msl_ns, *limits)
-        self.pipeline.flows.is_quiet = is_quiet
+        self.pipeline.flows.outlook = Quiet()
         self._ended = 0
 
     def segment(self, op: Op, frame: int) -> None:
