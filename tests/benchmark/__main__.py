@@ -59,6 +59,12 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if options.real and (why := real.missing()):
         parser.error(f"--real: {why}")
+    tables = ("growth",) if options.growth else ("check",) if options.check else ("benchmark", "runs")
+    for path in options.markdown:  # not after minutes of measuring
+        try:
+            fill(path.read_text(encoding="utf-8"), dict.fromkeys(tables, ""))
+        except (OSError, ValueError) as error:
+            parser.error(f"--markdown {path}: {error}")
     return options
 
 

@@ -28,6 +28,18 @@ def test_a_document_without_a_place_is_an_error() -> None:
         fill(DOCUMENT, {"growth": "new"})
 
 
+@pytest.mark.parametrize("text", [None, "no place for a table\n"])
+def test_such_a_document_is_refused_before_anything_is_measured(
+    text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    if text is not None:
+        page.write_text(text)
+    with pytest.raises(SystemExit):
+        arguments(["--small", "--markdown", str(page)])
+    assert f"--markdown {page}: " in capsys.readouterr().err
+
+
 @pytest.mark.skipif(not (ROOT / "docs").exists(), reason="docs/ belongs to the source tree")
 def test_the_documents_have_places_and_their_commands_are_accepted() -> None:
     page = (ROOT / "docs" / "benchmark.md").read_text(encoding="utf-8")
