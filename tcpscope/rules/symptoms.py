@@ -236,9 +236,9 @@ def _told_too_big(conn: Connection, side: i64) -> bool:
 
 def _broken(conn: Connection, msl_ns: i64) -> i64:
     """The path swallows what is large, or everything; a host has forgotten the connection; a reset is not its side's."""
-    for side in (CLIENT, SERVER):
-        if swallows_large(transfer_of(conn.side(side))) and not _told_too_big(conn, side):
-            return 2 * PATH_MTU + side
+    found: i64 = _black_hole(conn, CLIENT) or _black_hole(conn, SERVER)
+    if found != NONE:
+        return found
     if _has(conn, SEGMENT_AFTER_RST):
         for fact in conn.facts_of(SEGMENT_AFTER_RST):
             return 2 * FORGED_RESET + fact.side
@@ -256,11 +256,22 @@ def _broken(conn: Connection, msl_ns: i64) -> i64:
             broken = None  # silence proves nothing
         if broken is not None:
             return 2 * TIME_WAIT_BROKEN + (CLIENT if transfer_of(conn.client).time_wait_frame != 0 else SERVER)
-    for side in (CLIENT, SERVER):
-        if _has(conn, ICMP_REPORTED) and rejection(conn, side) != 0 and conn.side(side).unacknowledged() > 0:
-            return 2 * REJECTED + side
-        if _talks_to_nobody(conn, side):
-            return 2 * VANISHED + 1 - side
+    return _deserted(conn, CLIENT) or _deserted(conn, SERVER)
+
+
+def _black_hole(conn: Connection, side: i64) -> i64:
+    """The path swallows what is large of a side."""
+    if swallows_large(transfer_of(conn.side(side))) and not _told_too_big(conn, side):
+        return 2 * PATH_MTU + side
+    return NONE
+
+
+def _deserted(conn: Connection, side: i64) -> i64:
+    """The path, or the other host, has gone while a side still sends."""
+    if _has(conn, ICMP_REPORTED) and rejection(conn, side) != 0 and conn.side(side).unacknowledged() > 0:
+        return 2 * REJECTED + side
+    if _talks_to_nobody(conn, side):
+        return 2 * VANISHED + 1 - side
     return NONE
 
 

@@ -35,7 +35,8 @@ def reuse_code(old: Connection, side: i64, seg: Segment, msl_ns: i64) -> i64:
         return REUSE_LIVE
     if old.aborted:
         return REUSE_AFTER_RST
-    began: i64 = max(old.closed_time, _waits_since(old.client), _waits_since(old.server))
+    waits: i64 = max(_waits_since(old.client), _waits_since(old.server))
+    began: i64 = max(old.closed_time, waits)  # of three at once mypyc would make objects
     if seg.time_ns - began >= 2 * msl_ns:
         return REUSE_LATE
     me: Endpoint = old.side(side)
