@@ -9,6 +9,7 @@ from mypy_extensions import i64
 from tcpscope.wire.segment import ABSENT, Segment
 
 MAX_LISTENERS: Final = 65_536
+SLOTS: Final = 251  # a prime: ends that differ in their port or in one octet get others
 
 
 class Listener:
@@ -17,6 +18,7 @@ class Listener:
     def __init__(self, address: bytes, port: i64) -> None:
         self.address: bytes = address
         self.port: i64 = port
+        self.end: i64 = ABSENT  # both as one number, for IPv4
         self.syns: i64 = 0
         self.completed: i64 = 0
         self.refused: i64 = 0
@@ -55,25 +57,23 @@ class Listeners:
 
     def __init__(self) -> None:
         self.by_key: dict[bytes, Listener] = {}
-        self.by_end: dict[int, Listener] = {}  # those of IPv4, by the number of their end
-        self.latest: Listener | None = None  # that of the number ``latest_end``
-        self.latest_end: i64 = ABSENT
+        # One listener of IPv4 a slot: mostly that of the next SYN, which then needs no key.
+        self.recent: list[Listener] = [Listener(b"", 0)] * SLOTS
         self.not_tracked: i64 = 0
 
     def called(self, seg: Segment) -> Listener | None:
-        """The listener that a SYN addresses; often that of the SYN before."""
-        if seg.target < 0 or seg.target != self.latest_end:
-            end: int = seg.target
-            found: Listener | None = self.by_end.get(end)
-            if found is None:
-                found = self.find(seg.key)
-                if found is not None and seg.target >= 0:
-                    self.by_end[end] = found
-            self.latest = found
-            self.latest_end = seg.target
-        elif self.latest is None:
-            self.not_tracked += 1
-        return self.latest
+        """The listener that a SYN addresses; None where it is one too many."""
+        if seg.target < 0:
+            return self.find(seg.key)
+        slot: i64 = seg.target % SLOTS
+        known: Listener = self.recent[slot]
+        if known.end == seg.target:
+            return known
+        found: Listener | None = self.find(seg.key)
+        if found is not None:
+            found.end = seg.target
+            self.recent[slot] = found
+        return found
 
     def find(self, key: bytes) -> Listener | None:
         """The listener at the second end of a flow key."""
