@@ -65,6 +65,7 @@ class Session:
         self.diagnosis: Diagnosis | None = None
         self._sink = sink
         self._symptoms: list[int] = [0] * len(NAMES)  # connections that have each
+        self._passed_over: i64 = 0  # connections without symptom or finding
         self._tally: Tally = Tally()
         self._msl_ns: i64 = options.msl_ns
         self._stream: i64 = ALL_STREAMS if stream is None else stream
@@ -110,6 +111,8 @@ class Session:
         with CollectorPause():
             facts = self.pipeline.finish()
         self.summary.frames = facts.frames
+        self._symptoms[NONE] += self._passed_over
+        self._judge.clean.connections += self._passed_over
         for opinion in (self._judge.clean, *self._judge.alike.values()):
             self._count(opinion.findings, opinion.connections)
         self.diagnosis = self._tally.diagnosis(self._symptoms)
@@ -137,8 +140,7 @@ class Session:
         """Count a connection of which there is nothing to tell, if the sink can do without it."""
         if self._threshold.passes(CLEAN, conn.stream) or not self.pipeline.count_quiet(conn):
             return False
-        self._symptoms[NONE] += 1
-        self._judge.clean.connections += 1
+        self._passed_over += 1
         return True
 
     def _count(self, findings: list[Finding], times: int) -> None:
