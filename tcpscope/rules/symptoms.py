@@ -73,36 +73,11 @@ JITTER: Final = 26
 BYTES_MISSING: Final = 27
 CUT_OFF: Final = 28
 NAMES: Final = (
-    "none",
-    "refused",
-    "rejected",
-    "accept-queue-full",
-    "syn-flood",
-    "unanswered",
-    "half-open",
-    "old-duplicate",
-    "opening-reset",
-    "too-early",
-    "one-sided",
-    "path-mtu-black-hole",
-    "forged-reset",
-    "host-restarted",
-    "time-wait-not-kept",
-    "vanished",
-    "slow-answer",
-    "slow-reader",
-    "small-window",
-    "loss",
-    "late-acks",
-    "tls-corrupted",
-    "tls-refused",
-    "broken-off",
-    "left-open",
-    "reordering",
-    "jitter",
-    "bytes-missing",
-    "cut-off",
-)
+    "none", "refused", "rejected", "accept-queue-full", "syn-flood", "unanswered", "half-open", "old-duplicate",
+    "opening-reset", "too-early", "one-sided", "path-mtu-black-hole", "forged-reset", "host-restarted",
+    "time-wait-not-kept", "vanished", "slow-answer", "slow-reader", "small-window", "loss", "late-acks",
+    "tls-corrupted", "tls-refused", "broken-off", "left-open", "reordering", "jitter", "bytes-missing", "cut-off",
+)  # fmt: skip
 
 LONG_ANSWER_NS: Final = 1_000_000_000
 """An answer that takes a second interrupts whoever waits for it (Nielsen), and no delayed ACK is as long (RFC 9293 section
